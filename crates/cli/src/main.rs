@@ -1,0 +1,3 @@
+//! The `offshoot` program.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Plans and emits ext4 filesystems from a tree.

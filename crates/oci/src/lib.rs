@@ -1,0 +1,1 @@
+//! OCI references, platforms, manifests and the sources images come from.

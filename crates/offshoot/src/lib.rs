@@ -1,0 +1,1 @@
+//! OCI images in, microVM disks out.

@@ -1,0 +1,1 @@
+//! Sample images and independent oracles for offshoot's tests.

@@ -1,7 +1,30 @@
 //! A durable directory: digests, blobs, records, locks and staging. It knows no OCI and no ext4.
+//!
+//! Everything that becomes visible in a [`StoreDir`] does so by one rename of something complete, and
+//! everything that is under way lies in `tmp/`, so a process or machine that dies leaves nothing half
+//! made under a final name. Locks are the kernel's (`flock`) and die with their holder.
 
+#![deny(unsafe_op_in_unsafe_fn)]
+mod area;
+mod blobs;
 mod digest;
+mod durable;
+mod entry_name;
+mod error;
+mod lock;
+mod record;
+mod staging;
+mod store_dir;
+mod transfer;
 mod verify;
 
+pub use area::{Area, RecordArea};
 pub use digest::{Digest, DigestError, Hasher};
+pub use durable::{Durability, NewFile};
+pub use entry_name::EntryName;
+pub use error::Error;
+pub use lock::KeyLock;
+pub use staging::{Published, Staging};
+pub use store_dir::StoreDir;
+pub use transfer::{clone_file, copy_holes, copy_range, copy_range_in_kernel, share_range};
 pub use verify::{Expected, VerifyError, VerifyingReader};

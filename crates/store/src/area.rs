@@ -1,0 +1,42 @@
+/// A part of the store whose entries are directories, each published whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Area {
+    /// Packs, by `diff_id`.
+    Layers,
+    /// Templates, by id.
+    Templates,
+    /// Clones, by the id of their VM.
+    Clones,
+}
+
+impl Area {
+    pub(crate) const ALL: [Self; 3] = [Self::Layers, Self::Templates, Self::Clones];
+
+    pub(crate) const fn directory(self) -> &'static str {
+        match self {
+            Self::Layers => "layers",
+            Self::Templates => "templates",
+            Self::Clones => "clones",
+        }
+    }
+}
+
+/// A part of the store whose entries are single JSON records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RecordArea {
+    /// What a reference and platform stand for.
+    Images,
+    /// What a template's human name stands for.
+    Names,
+}
+
+impl RecordArea {
+    pub(crate) const ALL: [Self; 2] = [Self::Images, Self::Names];
+
+    pub(crate) const fn directory(self) -> &'static str {
+        match self {
+            Self::Images => "images",
+            Self::Names => "names",
+        }
+    }
+}

@@ -1,0 +1,77 @@
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::{DigestError, VerifyError};
+
+/// What can go wrong with a store.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The system refused.
+    #[error("cannot {operation} {}", path.display())]
+    Io {
+        /// What was tried, as a verb.
+        operation: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A directory that holds something else than a store.
+    #[error("{} is not an offshoot store and not empty; name another directory with --store", path.display())]
+    NotAStore {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A store that this version must not touch.
+    #[error("the store {} has format {found}, which this version does not know; use a newer offshoot", path.display())]
+    Format {
+        /// The store.
+        path: PathBuf,
+        /// Its format and the features that are not known.
+        found: String,
+    },
+    /// A store of somebody else's.
+    #[error("the store {} belongs to user {owner}, not to you; name another directory with --store", path.display())]
+    Owner {
+        /// The store.
+        path: PathBuf,
+        /// The owner's id.
+        owner: u32,
+    },
+    /// A record that cannot be read as what it must be.
+    #[error("the record {} cannot be understood", path.display())]
+    Record {
+        /// The record's file.
+        path: PathBuf,
+        /// What its reader says.
+        source: serde_json::Error,
+    },
+    /// A blob that is not what its name says.
+    #[error("the blob {} is not what its name says", path.display())]
+    Blob {
+        /// The blob's file.
+        path: PathBuf,
+        /// How.
+        source: VerifyError,
+    },
+    /// Something that lies where only digests name things.
+    #[error("{} is not named by a digest", path.display())]
+    Name {
+        /// The stray.
+        path: PathBuf,
+        /// Why its name is none.
+        source: DigestError,
+    },
+}
+
+impl Error {
+    /// For `map_err`: what was tried, and on what.
+    pub fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { operation, path: path.to_owned(), source }
+    }
+
+    pub(crate) fn errno(operation: &'static str, path: &Path) -> impl FnOnce(rustix::io::Errno) -> Self {
+        move |source| Self::Io { operation, path: path.to_owned(), source: source.into() }
+    }
+}

@@ -1,0 +1,72 @@
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::durable::{self, Durability};
+use crate::store_dir::list;
+use crate::{EntryName, Error, RecordArea, StoreDir};
+
+/// A record is JSON that people can read too.
+fn encode<T: Serialize>(record: &T, path: &Path) -> Result<Vec<u8>, Error> {
+    let mut bytes = serde_json::to_vec_pretty(record)
+        .map_err(|source| Error::Record { path: path.to_owned(), source })?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// Writes a record that does not exist yet, in a directory that is still being staged.
+pub(crate) fn write_new<T: Serialize>(path: &Path, record: &T, durability: Durability) -> Result<(), Error> {
+    durable::write_new(path, &encode(record, path)?, durability)
+}
+
+/// Reads a record; `None` where there is none.
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("read", path)(error)),
+    };
+    serde_json::from_slice(&bytes).map(Some).map_err(|source| Error::Record { path: path.to_owned(), source })
+}
+
+impl StoreDir {
+    /// The record of that name; `None` where there is none.
+    pub fn record<T: DeserializeOwned>(
+        &self,
+        area: RecordArea,
+        name: &EntryName,
+    ) -> Result<Option<T>, Error> {
+        read(&self.record_path(area, name))
+    }
+
+    /// Writes a record in place of whatever was there, in one rename, synced.
+    pub fn put_record<T: Serialize>(
+        &self,
+        area: RecordArea,
+        name: &EntryName,
+        record: &T,
+    ) -> Result<(), Error> {
+        let path = self.record_path(area, name);
+        let staging = self.stage()?;
+        let staged = staging.path().join("record");
+        write_new(&staged, record, Durability::Durable)?;
+        durable::rename(&staged, &path, Durability::Durable)
+    }
+
+    /// All records of an area, in the order of their file names.
+    pub fn records<T: DeserializeOwned>(&self, area: RecordArea) -> Result<Vec<T>, Error> {
+        let directory = self.root().join(area.directory());
+        let mut records = Vec::new();
+        for name in list(&directory)? {
+            if name.ends_with(".json")
+                && let Some(record) = read(&directory.join(name))?
+            {
+                records.push(record);
+            }
+        }
+        Ok(records)
+    }
+}

@@ -1,0 +1,121 @@
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
+
+use crate::durable::{self, Durability};
+use crate::{Area, EntryName, Error, StoreDir, record};
+
+/// A name that no other live process or thread draws.
+pub(crate) fn unique() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let nanoseconds = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos());
+    format!("{:x}-{nanoseconds:x}-{:x}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A directory in `tmp/` where something is made; removed on drop unless it was published.
+///
+/// It needs no lock of its own: whoever makes one holds the store's lock, and the sweep of `tmp/` takes that
+/// lock for itself alone.
+#[derive(Debug)]
+pub struct Staging<'store> {
+    store: &'store StoreDir,
+    path: PathBuf,
+    published: bool,
+}
+
+/// What became of a publication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// The staged directory is there now.
+    Now,
+    /// Somebody else's was there already; the staged one is dropped.
+    Already,
+}
+
+impl Staging<'_> {
+    /// The directory, private to the caller.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes the record of what is being made.
+    pub fn write_record<T: Serialize>(
+        &self,
+        file: &str,
+        content: &T,
+        durability: Durability,
+    ) -> Result<(), Error> {
+        record::write_new(&self.path.join(file), content, durability)
+    }
+
+    /// Makes the directory visible under its final name in one rename.
+    ///
+    /// Files in it are the caller's to have synced; with [`Durability::Durable`] the directory itself, and then its
+    /// new parent, are synced before this returns.
+    pub fn publish(
+        mut self,
+        area: Area,
+        name: &EntryName,
+        durability: Durability,
+    ) -> Result<Published, Error> {
+        let target = self.store.entry_path(area, name);
+        durability.sync_directory(&self.path)?;
+        // A published directory is never empty, so the rename cannot replace one.
+        match fs::rename(&self.path, &target) {
+            Ok(()) => self.published = true,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists
+                ) =>
+            {
+                return Ok(Published::Already);
+            }
+            Err(error) => return Err(Error::io("rename to", &target)(error)),
+        }
+        durability.sync_directory(durable::parent(&target))?;
+        Ok(Published::Now)
+    }
+}
+
+impl Drop for Staging<'_> {
+    fn drop(&mut self) {
+        if !self.published {
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+impl StoreDir {
+    /// A new empty directory in `tmp/`, on the same filesystem as everything else in the store.
+    pub fn stage(&self) -> Result<Staging<'_>, Error> {
+        let path = self.temporary_path();
+        fs::create_dir(&path).map_err(Error::io("create", &path))?;
+        Ok(Staging { store: self, path, published: false })
+    }
+
+    pub(crate) fn temporary_path(&self) -> PathBuf {
+        self.root().join("tmp").join(unique())
+    }
+
+    /// Takes a published directory away: out of sight in one rename, then removed.
+    ///
+    /// `Ok(false)`: there was none.
+    pub fn retire(&self, area: Area, name: &EntryName, durability: Durability) -> Result<bool, Error> {
+        let path = self.entry_path(area, name);
+        let retired = self.temporary_path();
+        match fs::rename(&path, &retired) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(Error::io("take away", &path)(error)),
+        }
+        durability.sync_directory(durable::parent(&path))?;
+        fs::remove_dir_all(&retired).map_err(Error::io("remove", &retired))?;
+        Ok(true)
+    }
+}

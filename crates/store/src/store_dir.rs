@@ -1,0 +1,176 @@
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::durable::{self, Durability};
+use crate::{Area, EntryName, Error, KeyLock, RecordArea, lock, record};
+
+const FORMAT: u32 = 1;
+const FORMAT_FILE: &str = "offshoot.json";
+const LOCK_FILE: &str = "lock";
+const OTHER_DIRECTORIES: [&str; 5] = ["blobs", "blobs/sha256", "quarantine", "tmp", "locks"];
+
+/// An open store. While it is open, this process shares the store's lock: nothing is swept from under it.
+#[derive(Debug)]
+pub struct StoreDir {
+    root: PathBuf,
+    _lock: File,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Format {
+    format: u32,
+    compat: Vec<String>,
+    incompat: Vec<String>,
+}
+
+impl StoreDir {
+    /// Opens the store at `root`, and makes it first where there is nothing yet.
+    ///
+    /// Refused: a directory that holds something else, a store of another user's, and one whose format or
+    /// incompatible features this version does not know. Waits while the store is being swept, and sweeps what
+    /// dead processes left when nobody else has the store open.
+    pub fn open(root: &Path) -> Result<Self, Error> {
+        let root = std::path::absolute(root).map_err(Error::io("find", root))?;
+        let format_path = root.join(FORMAT_FILE);
+        let format = match record::read::<Format>(&format_path)? {
+            Some(format) => format,
+            None => create(&root)?,
+        };
+        if format.format != FORMAT || !format.incompat.is_empty() {
+            let mut found = format.format.to_string();
+            if !format.incompat.is_empty() {
+                found = format!("{found} with {}", format.incompat.join(", "));
+            }
+            return Err(Error::Format { path: root, found });
+        }
+        let owner = fs::metadata(&root).map_err(Error::io("look at", &root))?.uid();
+        if owner != rustix::process::geteuid().as_raw() {
+            return Err(Error::Owner { path: root, owner });
+        }
+        let lock_path = root.join(LOCK_FILE);
+        let lock = File::open(&lock_path).map_err(Error::io("open", &lock_path))?;
+        sweep_if_alone(&root, &lock, &lock_path)?;
+        lock::flock(&lock, FlockOperation::LockShared, &lock_path)?;
+        Ok(Self { root, _lock: lock })
+    }
+
+    /// The store's directory, absolute.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where an entry of that name is, or would be.
+    pub fn entry_path(&self, area: Area, name: &EntryName) -> PathBuf {
+        self.root.join(area.directory()).join(name.as_str())
+    }
+
+    pub(crate) fn record_path(&self, area: RecordArea, name: &EntryName) -> PathBuf {
+        self.root.join(area.directory()).join(format!("{name}.json"))
+    }
+
+    /// Whether there is an entry of that name.
+    pub fn contains(&self, area: Area, name: &EntryName) -> Result<bool, Error> {
+        let path = self.entry_path(area, name);
+        path.try_exists().map_err(Error::io("look for", &path))
+    }
+
+    /// The record `file` within an entry; `None` where there is no such entry or no such record.
+    pub fn entry_record<T: DeserializeOwned>(
+        &self,
+        area: Area,
+        name: &EntryName,
+        file: &str,
+    ) -> Result<Option<T>, Error> {
+        record::read(&self.entry_path(area, name).join(file))
+    }
+
+    /// The records `file` of all entries of an area, in the order of their directories' names.
+    pub fn entry_records<T: DeserializeOwned>(&self, area: Area, file: &str) -> Result<Vec<T>, Error> {
+        let directory = self.root.join(area.directory());
+        let mut records = Vec::new();
+        for name in list(&directory)? {
+            // An entry may go while the list is read.
+            records.extend(record::read(&directory.join(name).join(file))?);
+        }
+        Ok(records)
+    }
+
+    /// Waits for the right to make the entry of that name; held until the guard is dropped.
+    pub fn lock_key(&self, area: Area, name: &EntryName) -> Result<KeyLock, Error> {
+        KeyLock::wait(self.root.join("locks").join(format!("{}-{name}", area.directory())))
+    }
+}
+
+/// The names in one of the store's directories, sorted; every name in a store is ASCII, others are not the store's.
+pub(crate) fn list(directory: &Path) -> Result<Vec<String>, Error> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory).map_err(Error::io("list", directory))? {
+        let entry = entry.map_err(Error::io("list", directory))?;
+        names.extend(entry.file_name().into_string());
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Removes what dead processes left in `tmp/` and `locks/`, if no other process has the store open; what
+/// cannot be removed is harmless and stays.
+fn sweep_if_alone(root: &Path, lock: &File, lock_path: &Path) -> Result<(), Error> {
+    let mut leftovers = Vec::new();
+    for directory in ["tmp", "locks"].map(|part| root.join(part)) {
+        leftovers.extend(list(&directory)?.into_iter().map(|name| directory.join(name)));
+    }
+    if !leftovers.is_empty() && lock::flock(lock, FlockOperation::NonBlockingLockExclusive, lock_path)? {
+        for path in leftovers {
+            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            drop(removed);
+        }
+    }
+    Ok(())
+}
+
+/// Makes the store's directories, and the format record last, so that a store is either whole or made anew.
+fn create(root: &Path) -> Result<Format, Error> {
+    let areas = Area::ALL.map(Area::directory);
+    let record_areas = RecordArea::ALL.map(RecordArea::directory);
+    let directories = || areas.iter().chain(&record_areas).chain(&OTHER_DIRECTORIES).copied();
+
+    private_directory(root, true)?;
+    for entry in fs::read_dir(root).map_err(Error::io("list", root))? {
+        let name = entry.map_err(Error::io("list", root))?.file_name();
+        let ours = directories().chain([LOCK_FILE, FORMAT_FILE]).any(|known| name == known)
+            || name.to_str().is_some_and(|name| name.starts_with(".offshoot-"));
+        if !ours {
+            return Err(Error::NotAStore { path: root.to_owned() });
+        }
+    }
+    for directory in directories() {
+        private_directory(&root.join(directory), false)?;
+    }
+    let lock_path = root.join(LOCK_FILE);
+    File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&lock_path)
+        .map_err(Error::io("create", &lock_path))?;
+    let format = Format { format: FORMAT, compat: Vec::new(), incompat: Vec::new() };
+    let staged = root.join(format!(".offshoot-{}", crate::staging::unique()));
+    record::write_new(&staged, &format, Durability::Durable)?;
+    durable::rename(&staged, &root.join(FORMAT_FILE), Durability::Durable)?;
+    Durability::Durable.sync_directory(durable::parent(root))?;
+    Ok(format)
+}
+
+fn private_directory(path: &Path, with_parents: bool) -> Result<(), Error> {
+    match DirBuilder::new().recursive(with_parents).mode(0o700).create(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) => Err(Error::io("create the directory", path)(error)),
+    }
+}

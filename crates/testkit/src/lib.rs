@@ -1,1 +1,19 @@
-//! Sample images and independent oracles for offshoot's tests.
+//! Sample images and independent oracles for offshoot's tests. Never part of the program.
+//!
+//! Everything here panics with a message that says what went wrong, since it only runs in tests and in
+//! the project's own tasks. What needs a program that may be missing asks [`oracle::available`] first.
+
+pub mod layout;
+pub mod oracle;
+
+mod listing;
+mod mount;
+mod reflink;
+mod scratch;
+mod sha256;
+
+pub use listing::{Entry, Ignore, Kind, Listing};
+pub use mount::LoopMount;
+pub use reflink::reflink_supported;
+pub use scratch::{Filesystem, ScratchFilesystem, scratch_directory, target_directory};
+pub use sha256::{Sha256, sha256, sha256_file};

@@ -1,0 +1,96 @@
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::{LoopMount, oracle};
+
+/// The workspace's target directory, where the oracles' files and the sample images are kept.
+pub fn target_directory() -> PathBuf {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new("."));
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| workspace.join("target"), |target| workspace.join(PathBuf::from(target)))
+}
+
+/// A directory for large files that goes with its guard. It lies in the target directory, since the
+/// system's one for temporary files may be small and in memory.
+pub fn scratch_directory() -> TempDir {
+    let parent = target_directory().join("scratch");
+    std::fs::create_dir_all(&parent)
+        .and_then(|()| tempfile::Builder::new().prefix("t-").tempdir_in(&parent))
+        .unwrap_or_else(|error| panic!("cannot make a directory in {}: {error}", parent.display()))
+}
+
+/// A filesystem of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filesystem {
+    /// Shares blocks between files. At least 300 MiB.
+    Xfs,
+    /// Shares blocks between files. At least 128 MiB.
+    Btrfs,
+    /// Shares nothing.
+    Ext4,
+}
+
+impl Filesystem {
+    /// The kernel's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Xfs => "xfs",
+            Self::Btrfs => "btrfs",
+            Self::Ext4 => "ext4",
+        }
+    }
+
+    /// Whether such a filesystem can be made and mounted here; as [`oracle::available`] otherwise.
+    pub fn available(self) -> bool {
+        let mkfs = format!("mkfs.{}", self.name());
+        oracle::root() && oracle::available(&[&mkfs, "mount"])
+    }
+}
+
+/// A new, empty filesystem in a sparse file, mounted for as long as this lives. Needs root.
+#[derive(Debug)]
+pub struct ScratchFilesystem {
+    // In this order: unmounted before its file goes.
+    mount: LoopMount,
+    _directory: TempDir,
+}
+
+impl ScratchFilesystem {
+    /// Makes and mounts one of so many bytes.
+    pub fn new(filesystem: Filesystem, size: u64) -> Self {
+        let directory = scratch_directory();
+        let image = directory.path().join(filesystem.name());
+        File::create(&image)
+            .and_then(|file| file.set_len(size))
+            .unwrap_or_else(|error| panic!("cannot make {}: {error}", image.display()));
+        oracle::run(oracle::command(&format!("mkfs.{}", filesystem.name())).arg("-q").arg(&image));
+        let mount = LoopMount::with_options(&image, filesystem.name(), "loop");
+        Self { mount, _directory: directory }
+    }
+
+    /// Where it is mounted.
+    pub fn path(&self) -> &Path {
+        self.mount.path()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reflink_supported;
+
+    #[test]
+    fn shares_where_it_should() {
+        for (filesystem, shares) in
+            [(Filesystem::Xfs, true), (Filesystem::Btrfs, true), (Filesystem::Ext4, false)]
+        {
+            if !filesystem.available() {
+                continue;
+            }
+            let scratch = ScratchFilesystem::new(filesystem, 512 << 20);
+            assert_eq!(reflink_supported(scratch.path()), shares, "{filesystem:?}");
+        }
+    }
+}

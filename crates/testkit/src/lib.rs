@@ -3,16 +3,20 @@
 //! Everything here panics with a message that says what went wrong, since it only runs in tests and in
 //! the project's own tasks. What needs a program that may be missing asks [`oracle::available`] first.
 
+pub mod boot;
 pub mod layout;
 pub mod oracle;
+pub mod samples;
 
 mod listing;
+mod locked;
 mod mount;
 mod reflink;
 mod scratch;
 mod sha256;
 
 pub use listing::{Entry, Ignore, Kind, Listing};
+pub use locked::Locked;
 pub use mount::LoopMount;
 pub use reflink::reflink_supported;
 pub use scratch::{Filesystem, ScratchFilesystem, scratch_directory, target_directory};

@@ -1,0 +1,60 @@
+use std::fs;
+use std::path::PathBuf;
+
+use super::report::Report;
+use crate::run::Failure;
+
+pub(super) const HELP: &str = "\
+Measures the program on the dev image against umoci, mke2fs and igzip: cargo xtask bench [OPTIONS]
+
+  --runs N         how often each is measured; the median counts (default 5)
+  --json FILE      writes the results, with every single run, as JSON
+  --markdown FILE  writes the table as Markdown, for docs/benchmarks.md
+
+The contenders take turns, on the file system of the target directory (host) and on an XFS in a file there
+(xfs). The page cache is warm for all alike: nothing is dropped from it, and a sync before each run keeps one
+from paying for the other's writes.
+";
+
+/// What the bench was asked for.
+#[derive(Debug)]
+pub(super) struct Options {
+    pub(super) runs: usize,
+    json: Option<PathBuf>,
+    markdown: Option<PathBuf>,
+}
+
+impl Options {
+    /// None where help was asked for.
+    pub(super) fn parse(arguments: &[String]) -> Result<Option<Self>, Failure> {
+        let mut options = Self { runs: 5, json: None, markdown: None };
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            let mut value =
+                || arguments.next().ok_or_else(|| Failure::Usage(format!("{argument} needs a value")));
+            match argument.as_str() {
+                "--help" | "-h" => return Ok(None),
+                "--runs" => {
+                    let text = value()?;
+                    options.runs = text.parse().ok().filter(|runs| *runs > 0).ok_or_else(|| {
+                        Failure::Usage(format!("--runs takes a number from 1, not {text:?}"))
+                    })?;
+                }
+                "--json" => options.json = Some(value()?.into()),
+                "--markdown" => options.markdown = Some(value()?.into()),
+                _ => return Err(Failure::Usage(format!("bench has no option {argument:?}"))),
+            }
+        }
+        Ok(Some(options))
+    }
+
+    /// Writes the files that were asked for.
+    pub(super) fn write(&self, report: &Report) -> Result<(), Failure> {
+        let json = self.json.as_ref().map(|path| (path, report.json()));
+        let markdown = self.markdown.as_ref().map(|path| (path, report.markdown()));
+        for (path, text) in json.into_iter().chain(markdown) {
+            fs::write(path, text).map_err(|error| Failure::File(path.clone(), error))?;
+        }
+        Ok(())
+    }
+}

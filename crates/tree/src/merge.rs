@@ -243,23 +243,26 @@ enum Step {
 struct Walk<'a> {
     /// The directories from the root to here.
     stack: Vec<InodeId>,
-    /// Names still to go, the next one last.
-    pending: Vec<Vec<u8>>,
+    /// Names still to go, the next one last; those of the path itself with their ends in it.
+    pending: Vec<(Vec<u8>, Option<usize>)>,
     links: u32,
     path: &'a TreePath,
-    /// How many bytes of `path` the names taken so far are; `None` once a link was followed.
+    /// Where in `path` the name taken last ends; `None` if a link's target gave it.
     taken: Option<usize>,
 }
 
 impl<'a> Walk<'a> {
     fn new(path: &'a TreePath) -> Self {
-        Self {
-            stack: vec![Tree::ROOT],
-            pending: path.components().rev().map(<[u8]>::to_vec).collect(),
-            links: 0,
-            path,
-            taken: Some(0),
-        }
+        let mut end = 0;
+        let mut pending: Vec<_> = path
+            .components()
+            .map(|name| {
+                end += name.len() + usize::from(end > 0);
+                (name.to_vec(), Some(end))
+            })
+            .collect();
+        pending.reverse();
+        Self { stack: vec![Tree::ROOT], pending, links: 0, path, taken: None }
     }
 
     fn here(&self) -> InodeId {
@@ -269,7 +272,7 @@ impl<'a> Walk<'a> {
     /// The next name that is to be looked up in [`here`](Self::here).
     fn next(&mut self) -> Option<Vec<u8>> {
         loop {
-            let name = self.pending.pop()?;
+            let (name, end) = self.pending.pop()?;
             match name.as_slice() {
                 b"" | b"." => {}
                 b".." => {
@@ -278,9 +281,7 @@ impl<'a> Walk<'a> {
                     }
                 }
                 _ => {
-                    if let Some(taken) = &mut self.taken {
-                        *taken += name.len() + usize::from(*taken > 0);
-                    }
+                    self.taken = end;
                     return Some(name);
                 }
             }
@@ -291,7 +292,7 @@ impl<'a> Walk<'a> {
         self.stack.push(directory);
     }
 
-    /// The path so far as its author wrote it, while no link was followed.
+    /// The path so far as its author wrote it, unless a link's target gave the last name.
     fn literal(&self) -> Option<&'a [u8]> {
         self.taken.map(|taken| &self.path.as_bytes()[..taken])
     }
@@ -301,11 +302,10 @@ impl<'a> Walk<'a> {
         if self.links > MAX_SYMLINKS {
             return Err(MergeProblem::SymlinkLoop);
         }
-        self.taken = None;
         if target.starts_with(b"/") {
             self.stack.truncate(1);
         }
-        self.pending.extend(target.split(|&byte| byte == b'/').rev().map(<[u8]>::to_vec));
+        self.pending.extend(target.split(|&byte| byte == b'/').rev().map(|name| (name.to_vec(), None)));
         Ok(())
     }
 }

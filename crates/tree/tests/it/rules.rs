@@ -110,6 +110,11 @@ fn layers_merge_as_the_specification_says() {
             "lib@=101 usr/ usr/lib/=100 usr/lib/x=200",
         ),
         ("an absolute link stays in the image", &["", "l:a>/b/c", "f:a/x"], "a@=100 b/ b/c/ b/c/x=200"),
+        (
+            "an absolute link starts at the image's root",
+            &["", "l:p/a>/b", "f:p/a/x"],
+            "b/ b/x=200 p/ p/a@=100",
+        ),
         ("a link cannot climb out", &["", "l:a>../../../b", "f:a/x"], "a@=100 b/ b/x=200"),
         (
             "a link up and down again",
@@ -122,6 +127,16 @@ fn layers_merge_as_the_specification_says() {
             "not through a link that the layer replaces",
             &["", "f:b/x l:a>b", "d:a w:a/x"],
             "a/=200 b/ b/x=100",
+        ),
+        (
+            "nor behind another link",
+            &["", "f:d/x l:b/c>../d l:a>b", "d:a/c w:a/c/x"],
+            "a@=102 b/ b/c/=200 d/ d/x=100",
+        ),
+        (
+            "a link's target is not taken for the layer's",
+            &["", "f:d/x l:a>b l:b>d", "f:b/y w:a/x"],
+            "a@=101 b@=102 d/ d/y=200",
         ),
         ("an opaque whiteout through a link", &["", "f:b/x l:a>b", "o:a f:a/y"], "a@=101 b/ b/y=201"),
         (

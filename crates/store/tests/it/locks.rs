@@ -1,0 +1,38 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use offshoot_store::{Area, EntryName, StoreDir};
+
+#[test]
+fn one_at_a_time_makes_a_thing() {
+    let directory = tempfile::tempdir().unwrap();
+    let inside = AtomicUsize::new(0);
+    let turns = AtomicUsize::new(0);
+    let name = EntryName::encode("layer");
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                // A store of its own, as another process has one.
+                let store = StoreDir::open(directory.path()).unwrap();
+                for _ in 0..50 {
+                    let _lock = store.lock_key(Area::Layers, &name).unwrap();
+                    assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two hold the lock");
+                    std::thread::yield_now();
+                    turns.fetch_add(1, Ordering::SeqCst);
+                    inside.fetch_sub(1, Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    assert_eq!(turns.load(Ordering::SeqCst), 400);
+    assert_eq!(std::fs::read_dir(directory.path().join("locks")).unwrap().count(), 0);
+}
+
+#[test]
+fn locks_of_different_things_do_not_meet() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = StoreDir::open(directory.path()).unwrap();
+    let name = EntryName::encode("x");
+    let _layer = store.lock_key(Area::Layers, &name).unwrap();
+    let _template = store.lock_key(Area::Templates, &name).unwrap();
+    let _other = store.lock_key(Area::Layers, &EntryName::encode("y")).unwrap();
+}

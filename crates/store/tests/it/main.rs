@@ -1,0 +1,8 @@
+//! What a store promises, also when several want the same thing and when one of them dies.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod files;
+mod locks;
+mod opening;
+mod publishing;
+mod transfers;

@@ -1,0 +1,87 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use offshoot_store::{Error, StoreDir};
+
+#[test]
+fn a_store_is_made_private_and_opened_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("a/store");
+    drop(StoreDir::open(&root).unwrap());
+    assert_eq!(fs::metadata(&root).unwrap().permissions().mode() & 0o777, 0o700);
+    let format = fs::read_to_string(root.join("offshoot.json")).unwrap();
+    let format: serde_json::Value = serde_json::from_str(&format).unwrap();
+    assert_eq!(format, serde_json::json!({"format": 1, "compat": [], "incompat": []}));
+    StoreDir::open(&root).unwrap();
+}
+
+#[test]
+fn what_is_not_a_store_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("letter"), "dear").unwrap();
+    assert!(matches!(StoreDir::open(directory.path()), Err(Error::NotAStore { .. })));
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_store_that_was_half_made_is_finished() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join("tmp")).unwrap();
+    fs::write(directory.path().join(".offshoot-1-2-3"), "{").unwrap();
+    StoreDir::open(directory.path()).unwrap();
+}
+
+#[test]
+fn a_newer_format_is_refused_untouched() {
+    for format in [
+        r#"{"format": 2, "compat": [], "incompat": []}"#,
+        r#"{"format": 1, "compat": [], "incompat": ["shiny"]}"#,
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("offshoot.json"), format).unwrap();
+        let error = StoreDir::open(directory.path()).unwrap_err();
+        assert!(matches!(error, Error::Format { .. }), "{error}");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("offshoot.json"), "{").unwrap();
+    assert!(matches!(StoreDir::open(directory.path()), Err(Error::Record { .. })));
+}
+
+#[test]
+fn somebody_elses_store_is_refused() {
+    if !offshoot_testkit::oracle::root() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    drop(StoreDir::open(directory.path()).unwrap());
+    std::os::unix::fs::chown(directory.path(), Some(12345), None).unwrap();
+    assert!(matches!(StoreDir::open(directory.path()), Err(Error::Owner { owner: 12345, .. })));
+}
+
+#[test]
+fn many_may_make_the_same_store_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("store");
+    std::thread::scope(|scope| {
+        let openers: Vec<_> = (0..8).map(|_| scope.spawn(|| StoreDir::open(&root).map(drop))).collect();
+        for opener in openers {
+            opener.join().unwrap().unwrap();
+        }
+    });
+}
+
+#[test]
+fn what_a_dead_process_left_is_swept_by_the_next_one_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = StoreDir::open(directory.path()).unwrap();
+    let left = directory.path().join("tmp/left");
+    fs::create_dir_all(left.join("deep")).unwrap();
+    fs::write(directory.path().join("locks/layers-x"), "").unwrap();
+    let second = StoreDir::open(directory.path()).unwrap();
+    assert!(left.exists(), "not while somebody has the store open: it may be theirs");
+    drop((store, second));
+    StoreDir::open(directory.path()).unwrap();
+    assert!(!left.exists());
+    assert_eq!(fs::read_dir(directory.path().join("locks")).unwrap().count(), 0);
+}

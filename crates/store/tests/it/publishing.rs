@@ -1,0 +1,62 @@
+use std::fs;
+use std::path::Path;
+
+use offshoot_store::{Area, Digest, Durability, EntryName, Error, Published, RecordArea, StoreDir};
+
+fn entries(root: &Path, directory: &str) -> usize {
+    fs::read_dir(root.join(directory)).unwrap().count()
+}
+
+#[test]
+fn a_staged_directory_is_published_whole_or_dropped() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let store = StoreDir::open(root).unwrap();
+    let name = EntryName::encode("vm/1");
+    let publish = |text: &str| {
+        let staging = store.stage().unwrap();
+        staging.write_record("record.json", &text, Durability::Durable).unwrap();
+        staging.publish(Area::Clones, &name, Durability::Durable).unwrap()
+    };
+    drop(store.stage().unwrap());
+    assert_eq!(publish("first"), Published::Now);
+    assert_eq!(publish("second"), Published::Already);
+    assert_eq!(entries(root, "tmp"), 0);
+    let record: Option<String> = store.entry_record(Area::Clones, &name, "record.json").unwrap();
+    assert_eq!(record.as_deref(), Some("first"));
+    assert_eq!(store.entry_records::<String>(Area::Clones, "record.json").unwrap(), ["first"]);
+
+    assert!(store.retire(Area::Clones, &name, Durability::Durable).unwrap());
+    assert!(!store.retire(Area::Clones, &name, Durability::Durable).unwrap());
+    assert!(!store.contains(Area::Clones, &name).unwrap());
+    assert_eq!(entries(root, "tmp"), 0);
+}
+
+#[test]
+fn records_are_replaced_and_listed() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = StoreDir::open(directory.path()).unwrap();
+    let name = EntryName::encode("..");
+    assert_eq!(store.record::<u32>(RecordArea::Names, &name).unwrap(), None);
+    store.put_record(RecordArea::Names, &name, &1).unwrap();
+    store.put_record(RecordArea::Names, &name, &2).unwrap();
+    store.put_record(RecordArea::Names, &EntryName::encode("a"), &3).unwrap();
+    assert_eq!(store.record(RecordArea::Names, &name).unwrap(), Some(2));
+    assert_eq!(store.records::<u32>(RecordArea::Names).unwrap(), [2, 3]);
+    fs::write(directory.path().join("names/a.json"), "{").unwrap();
+    assert!(matches!(store.records::<u32>(RecordArea::Names), Err(Error::Record { .. })));
+}
+
+#[test]
+fn a_blob_is_what_its_name_says_or_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = StoreDir::open(directory.path()).unwrap();
+    let digest = store.put_blob(b"bytes").unwrap();
+    assert_eq!(store.put_blob(b"bytes").unwrap(), digest);
+    assert_eq!(store.blob(digest, 100).unwrap().as_deref(), Some(&b"bytes"[..]));
+    assert_eq!(store.blob(Digest::of(b"other"), 100).unwrap(), None);
+    let path = directory.path().join("blobs/sha256").join(digest.hex());
+    fs::write(path, b"bytez").unwrap();
+    assert!(matches!(store.blob(digest, 100), Err(Error::Blob { .. })));
+    assert!(matches!(store.blob(digest, 2), Err(Error::Blob { .. })), "too large is not read whole");
+}

@@ -1,0 +1,48 @@
+use offshoot_testkit::samples::Sample;
+use offshoot_testkit::{Ignore, Listing, LoopMount, oracle, scratch_directory};
+
+use crate::shared;
+
+/// A kernel's view of the disk is what umoci unpacks, path by path.
+fn compare(sample: Sample) {
+    if !oracle::root() || !oracle::available(&["umoci", "e2fsck", "mount"]) {
+        return;
+    }
+    let Some(disk) = shared::template(sample) else { return };
+    oracle::e2fsck(&disk);
+    let directory = scratch_directory();
+    let bundle = directory.path().join("bundle");
+    oracle::run(oracle::command("umoci").args(["unpack", "--image", &sample.reference()]).arg(&bundle));
+    let mount = LoopMount::read_only(&disk);
+    compare_trees(&bundle.join("rootfs"), mount.path());
+}
+
+/// Left is umoci's.
+pub(crate) fn compare_trees(unpacked: &std::path::Path, mounted: &std::path::Path) {
+    let ignore = Ignore {
+        // ext4 has it, an image does not.
+        paths: &["lost+found"],
+        ..Ignore::default()
+    };
+    Listing::of(unpacked).assert_same(&Listing::of(mounted), &ignore);
+}
+
+#[test]
+fn tiny() {
+    compare(Sample::Tiny);
+}
+
+#[test]
+fn debian() {
+    compare(Sample::Debian);
+}
+
+#[test]
+fn dev() {
+    compare(Sample::Dev);
+}
+
+#[test]
+fn app() {
+    compare(Sample::App);
+}

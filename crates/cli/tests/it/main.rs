@@ -1,0 +1,16 @@
+//! The program, driven from outside, judged by programs that are not ours.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod against_umoci;
+mod bad_input;
+mod boots;
+mod clones;
+mod converge;
+mod empty;
+mod grown_by_resize2fs;
+mod program;
+mod random_layers;
+mod read_by_ext4_view;
+mod reproducible;
+mod shared;

@@ -22,18 +22,22 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
         return Ok(());
     };
     packages::install()?;
-    let program = build_program()?;
+    let program = options.program.clone().map_or_else(build_program, Ok)?;
     if !Sample::Dev.available() || !oracle::available(&["umoci", "mke2fs", "igzip", "time", "filefrag"]) {
         return Err(Failure::Unexpected("the bench needs its oracles".to_owned()));
     }
     let mut report = Report::default();
     let host = scratch_directory();
     let bench = Bench { program, layout: Sample::Dev.layout(), runs: options.runs };
-    bench.at("host", host.path(), &mut report)?;
-    if Filesystem::Xfs.available() {
+    let outcome = bench.at("host", host.path(), &mut report).and_then(|()| {
+        if !Filesystem::Xfs.available() {
+            return Ok(());
+        }
         let xfs = ScratchFilesystem::new(Filesystem::Xfs, XFS_BYTES);
-        bench.at("xfs", xfs.path(), &mut report)?;
-    }
+        bench.at("xfs", xfs.path(), &mut report)
+    });
+    // What was measured before a failure is shown all the same.
     print!("{}", report.text());
+    outcome?;
     options.write(&report)
 }

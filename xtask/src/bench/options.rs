@@ -8,6 +8,7 @@ pub(super) const HELP: &str = "\
 Measures the program on the dev image against umoci, mke2fs and igzip: cargo xtask bench [OPTIONS]
 
   --runs N         how often each is measured; the median counts (default 5)
+  --program FILE   measures this program instead of the one that it builds
   --json FILE      writes the results, with every single run, as JSON
   --markdown FILE  writes the table as Markdown, for docs/benchmarks.md
 
@@ -20,6 +21,7 @@ from paying for the other's writes.
 #[derive(Debug)]
 pub(super) struct Options {
     pub(super) runs: usize,
+    pub(super) program: Option<PathBuf>,
     json: Option<PathBuf>,
     markdown: Option<PathBuf>,
 }
@@ -27,7 +29,7 @@ pub(super) struct Options {
 impl Options {
     /// None where help was asked for.
     pub(super) fn parse(arguments: &[String]) -> Result<Option<Self>, Failure> {
-        let mut options = Self { runs: 5, json: None, markdown: None };
+        let mut options = Self { runs: 5, program: None, json: None, markdown: None };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             let mut value =
@@ -40,6 +42,7 @@ impl Options {
                         Failure::Usage(format!("--runs takes a number from 1, not {text:?}"))
                     })?;
                 }
+                "--program" => options.program = Some(value()?.into()),
                 "--json" => options.json = Some(value()?.into()),
                 "--markdown" => options.markdown = Some(value()?.into()),
                 _ => return Err(Failure::Usage(format!("bench has no option {argument:?}"))),

@@ -11,6 +11,7 @@
 //! ```
 
 use std::ffi::OsStr;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -45,7 +46,8 @@ pub fn skip(why: &str) -> bool {
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");
     assert!(std::env::var_os("CI").as_deref() != Some(OsStr::new("true")), "{test}: {why}");
-    eprintln!("skipped: {test}: {why}");
+    // Not eprintln!, which the test harness swallows where a test passes.
+    let _ = writeln!(std::io::stderr(), "skipped: {test}: {why}");
     false
 }
 

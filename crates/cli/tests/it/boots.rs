@@ -51,3 +51,11 @@ fn tiny() {
 fn debian() {
     boot(Sample::Debian);
 }
+
+#[test]
+fn dev() {
+    // It boots as debian does, only larger: worth its time in the long form alone.
+    if std::env::var_os("OFFSHOOT_SOAK").is_some() {
+        boot(Sample::Dev);
+    }
+}

@@ -9,6 +9,7 @@ mod clones;
 mod converge;
 mod empty;
 mod grown_by_resize2fs;
+mod host_untouched;
 mod program;
 mod random_layers;
 mod read_by_ext4_view;

@@ -1,1 +1,53 @@
 //! OCI references, platforms, manifests and the sources images come from.
+//!
+//! A person's word for an image is parsed once, into an [`ImageName`]; [`open`] gives its [`ImageSource`].
+//! A source [resolves](ImageSource::resolve) to the documents of one image, verified, and to the layers it
+//! has, lowest first; each layer is then a stream that its reader verifies.
+//!
+//! ```
+//! use offshoot_oci::{ImageName, Platform};
+//!
+//! let name: ImageName = "alpine".parse()?;
+//! assert_eq!(name.to_string(), "docker.io/library/alpine:latest");
+//!
+//! let empty = offshoot_oci::open(&"scratch:".parse()?, &std::env::temp_dir())?;
+//! assert!(empty.resolve(&Platform::host())?.layers.is_empty());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod archive_index;
+mod config;
+mod directory;
+mod directory_source;
+mod document;
+mod error;
+mod exposed_port;
+mod file_section;
+mod image_name;
+mod index;
+mod injection;
+mod layout;
+mod layout_archive;
+mod layout_directory;
+mod layout_selection;
+mod manifest;
+pub mod media_type;
+mod platform;
+mod reference;
+mod scratch;
+mod source;
+mod synthesize;
+mod tarball;
+
+pub use config::ImageConfig;
+pub use directory::directory_tar;
+pub use document::{Document, MAX_DOCUMENT_SIZE};
+pub use error::{Error, ErrorKind, InjectionRefusal, Malformed, Missing, Unsupported};
+pub use exposed_port::{ExposedPort, ExposedPortError, Protocol};
+pub use image_name::{ImageName, ImageNameError, ImageNameProblem, PathOrStdin};
+pub use injection::{Injection, InjectionError, InjectionProblem, injection_tar};
+pub use manifest::{Descriptor, ImageManifest, Index, MAX_LAYERS, MAX_MANIFESTS, Manifest};
+pub use platform::{Platform, PlatformError};
+pub use reference::{Reference, ReferenceError, ReferenceProblem};
+pub use source::{ImageSource, LayerSource, SourceImage, open};
+pub use synthesize::{PackedLayer, synthesize};

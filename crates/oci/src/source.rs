@@ -1,0 +1,70 @@
+use std::io::Read;
+use std::path::Path;
+
+use offshoot_store::{Digest, Expected};
+
+use crate::directory_source::DirectorySource;
+use crate::layout::Layout;
+use crate::layout_archive::LayoutArchive;
+use crate::layout_directory::LayoutDirectory;
+use crate::layout_selection::Selection;
+use crate::scratch::Scratch;
+use crate::tarball::Tarball;
+use crate::{Document, Error, ImageName, Platform, Unsupported};
+
+/// Where one image comes from.
+pub trait ImageSource: Send + Sync {
+    /// Finds the image for a platform.
+    ///
+    /// `Ok` promises that manifest and config, if there are any, are what their digests say, and that the config
+    /// has a `diff_id` for each layer. An image that does not say what it is for fits any platform.
+    fn resolve(&self, platform: &Platform) -> Result<SourceImage, Error>;
+
+    /// The stream of one of the image's layers as it lies in the source, compressed or not; its bytes are not
+    /// verified yet: whoever reads them holds them against [`LayerSource::expected`].
+    fn open_layer(&self, image: &SourceImage, index: usize) -> Result<Box<dyn Read + Send>, Error>;
+}
+
+/// An image as its source has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceImage {
+    /// The manifest, verified; none from `tar:`, `dir:` and `scratch:`.
+    pub manifest: Option<Document>,
+    /// The config, verified; there if and only if the manifest is.
+    pub config: Option<Document>,
+    /// Lowest first.
+    pub layers: Vec<LayerSource>,
+}
+
+/// What is known of a layer before it is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerSource {
+    /// What the blob is; from the manifest, or told by its first bytes.
+    pub media_type: Option<String>,
+    /// The blob's digest and size in bytes, where they are known.
+    pub expected: Expected,
+    /// The digest of the uncompressed tar, where it is known.
+    pub diff_id: Option<Digest>,
+}
+
+/// Opens the source of a named image. `spool` is a private directory: an archive from standard input or a pipe is
+/// kept there, in a file without a name, for as long as the source is.
+pub fn open(name: &ImageName, spool: &Path) -> Result<Box<dyn ImageSource>, Error> {
+    let later = |what| Err(Error::unsupported(&name.to_string(), Unsupported::Source(what)));
+    Ok(match name {
+        ImageName::OciLayout { directory, tag, digest } => {
+            Box::new(Layout::new(LayoutDirectory::open(directory)?, Selection::new(tag.as_deref(), *digest))?)
+        }
+        ImageName::OciArchive { file, tag, digest } => {
+            Box::new(Layout::new(LayoutArchive::open(file, spool)?, Selection::new(tag.as_deref(), *digest))?)
+        }
+        ImageName::Directory(directory) => Box::new(DirectorySource::open(directory)?),
+        ImageName::Tar(file) => Box::new(Tarball::open(file)?),
+        ImageName::Scratch => Box::new(Scratch),
+        ImageName::Registry(_) => return later("registries"),
+        ImageName::DockerArchive { .. } => return later("Docker archives"),
+        ImageName::DockerDaemon(_) => return later("Docker daemons"),
+        ImageName::ContainersStorage(_) => return later("podman's and buildah's images"),
+        ImageName::Dockerfile(_) => return later("Dockerfiles"),
+    })
+}

@@ -12,10 +12,6 @@ pub struct Index {
 }
 
 impl Index {
-    pub(crate) fn empty() -> Self {
-        Self { manifests: Vec::new() }
-    }
-
     /// Keeps what may be an image: other clients pass over attestations, artifacts and entries of types or
     /// digests that they do not know, and so an index may have them.
     pub(crate) fn of(manifests: Vec<RawDescriptor>) -> Self {

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use offshoot_store::{Digest, DigestError};
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 
 use crate::{Error, Malformed, Platform, Unsupported, media_type};
 
@@ -65,7 +65,7 @@ impl Manifest {
     }
 }
 
-/// Every field of manifest and index. An absent list and Go's `null` are the same.
+/// Every field of manifest and index. An absent list of layers and the `null` that Go writes are the same.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RawManifest {
@@ -74,6 +74,8 @@ struct RawManifest {
     artifact_type: Option<String>,
     config: Option<RawDescriptor>,
     layers: Option<Vec<RawDescriptor>>,
+    /// Here `null` is an empty list, and tells an index.
+    #[serde(default, deserialize_with = "present")]
     manifests: Option<Vec<RawDescriptor>>,
     fs_layers: Option<IgnoredAny>,
 }
@@ -128,13 +130,8 @@ impl RawManifest {
             return Err(Error::malformed(name)(Malformed::Ambiguous));
         }
         if media_type.as_deref().map_or(!of_image, media_type::is_index) {
-            let Some(manifests) = self.manifests else {
-                // `"manifests": null` is an empty index; a document that is neither needs a type to be one.
-                if media_type.is_some() && !of_image {
-                    return Ok(Manifest::Index(Index::empty()));
-                }
-                return Err(Error::malformed(name)(Malformed::Field("manifests")));
-            };
+            let manifests =
+                self.manifests.ok_or(Malformed::Field("manifests")).map_err(Error::malformed(name))?;
             check_count("manifests", manifests.len(), MAX_MANIFESTS).map_err(Error::malformed(name))?;
             return Ok(Manifest::Index(Index::of(manifests)));
         }
@@ -198,6 +195,13 @@ impl RawPlatform {
     fn checked(self) -> Option<Platform> {
         Platform::new(&self.os?, &self.architecture?, self.variant.as_deref()).ok()
     }
+}
+
+/// For a field that is there, be it `null`.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    Ok(Some(Option::<T>::deserialize(deserializer)?.unwrap_or_default()))
 }
 
 fn check_count(what: &'static str, count: usize, limit: usize) -> Result<(), Malformed> {

@@ -1,0 +1,17 @@
+//! Names, documents, layouts and directories: tables, what other tools write and read, damage, and arbitrary bytes.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+mod arbitrary;
+mod archives;
+mod configs;
+mod directories;
+mod image_names;
+mod injections;
+mod layouts;
+mod manifests;
+mod messages;
+mod references;
+mod selection;
+mod sparse;
+mod tarballs;

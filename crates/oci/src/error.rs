@@ -1,10 +1,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use offshoot_store::{Digest, DigestError, VerifyError};
+use offshoot_store::VerifyError;
 use offshoot_tree::TreePath;
 
-use crate::{MAX_DOCUMENT_SIZE, Platform, PlatformError};
+use crate::{InjectionRefusal, Malformed, Missing, Platform, Unsupported};
 
 /// Why an image cannot be had from its source.
 #[derive(Debug, thiserror::Error)]
@@ -114,189 +114,6 @@ pub enum Error {
     },
 }
 
-/// Why a host file cannot be injected in its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum InjectionRefusal {
-    /// Only a directory can be the image's root.
-    #[error("only a directory can be the image's root")]
-    FileAsRoot,
-    /// A mode with a directory would not say for which files it is meant.
-    #[error("it is a directory, and a mode can only be given for a file")]
-    ModeOfDirectory,
-    /// A device, pipe or socket.
-    #[error("only files and directories can be injected")]
-    NeitherFileNorDirectory,
-    /// A component of the destination begins with `.wh.`.
-    #[error("in a layer, a name that begins with .wh. deletes a file")]
-    WhiteoutName,
-}
-
-/// What is not there.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Missing {
-    /// A file or directory of the host.
-    #[error("{} does not exist", .0.display())]
-    Path(PathBuf),
-    /// The directory or archive lacks `oci-layout` or `index.json`.
-    #[error("{} is not an OCI image layout: it has no {file}", place.display())]
-    Layout {
-        /// The directory or archive.
-        place: PathBuf,
-        /// The file that is missing.
-        file: &'static str,
-    },
-    /// No image has that tag.
-    #[error("{} has no image tagged {tag:?}, {}", place.display(), listed(available))]
-    Tag {
-        /// The layout or archive.
-        place: PathBuf,
-        /// What was asked for.
-        tag: String,
-        /// The tags it has.
-        available: Vec<String>,
-    },
-    /// The layout is empty.
-    #[error("{} has no image", .0.display())]
-    Image(PathBuf),
-    /// A blob that something names.
-    #[error("{} has no blob {digest}", place.display())]
-    Blob {
-        /// The layout or archive.
-        place: PathBuf,
-        /// Which.
-        digest: Digest,
-    },
-    /// The image has fewer layers.
-    #[error("the image has no layer {0}")]
-    Layer(usize),
-}
-
-/// How a document or archive breaks its specification.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Malformed {
-    /// Not JSON, or not of the form that the specification gives.
-    #[error("it cannot be parsed")]
-    Json(#[source] serde_json::Error),
-    /// A document beyond [`MAX_DOCUMENT_SIZE`].
-    #[error("it is larger than {MAX_DOCUMENT_SIZE} bytes")]
-    TooLarge,
-    /// `schemaVersion` is not 2.
-    #[error("its schemaVersion is {}, not 2", .0.map_or("missing".to_owned(), |version| version.to_string()))]
-    SchemaVersion(Option<u64>),
-    /// `imageLayoutVersion` is not one this version knows.
-    #[error("its imageLayoutVersion is {0:?}, not 1.0.0")]
-    LayoutVersion(String),
-    /// The document and what led to it disagree about its type.
-    #[error("it says that it is {document}, and its descriptor says {descriptor}")]
-    MediaType {
-        /// The document's `mediaType`.
-        document: String,
-        /// The descriptor's.
-        descriptor: String,
-    },
-    /// Both `manifests` and `config` or `layers`: a manifest or an index, as one reads it.
-    #[error("it has both the fields of a manifest and those of an index")]
-    Ambiguous,
-    /// Its fields are not those of its media type.
-    #[error("it has no {0:?}")]
-    Field(&'static str),
-    /// A digest that is not one.
-    #[error("it names an impossible digest")]
-    Digest(#[source] DigestError),
-    /// More entries than this version reads.
-    #[error("it lists {count} {what}, more than {limit}")]
-    TooMany {
-        /// `layers`.
-        what: &'static str,
-        /// How many.
-        count: usize,
-        /// How many at most.
-        limit: usize,
-    },
-    /// Indexes within indexes.
-    #[error("its indexes are nested more than {0} deep")]
-    Nested(usize),
-    /// Manifest and config disagree.
-    #[error("its manifest has {layers} layers, and its config has {diff_ids} diff_ids")]
-    LayerCount {
-        /// In the manifest.
-        layers: usize,
-        /// In the config.
-        diff_ids: usize,
-    },
-    /// `rootfs.type` is not `layers`.
-    #[error("its rootfs is of the type {0:?}, not \"layers\"")]
-    RootfsType(String),
-    /// `os` and `architecture` are no platform.
-    #[error("its platform is impossible")]
-    Platform(#[source] PlatformError),
-    /// A tar header that is not one.
-    #[error("it has no tar header at byte {offset}, where one must be")]
-    TarHeader {
-        /// From the archive's start.
-        offset: u64,
-    },
-    /// A tar extension that is not one, or a huge one.
-    #[error("it has an impossible tar extension at byte {offset}")]
-    TarExtension {
-        /// From the archive's start.
-        offset: u64,
-    },
-    /// The archive ends before what it holds.
-    #[error("it is cut short at {size} bytes")]
-    Truncated {
-        /// The archive's.
-        size: u64,
-    },
-}
-
-/// What this version does not read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Unsupported {
-    /// A source that comes later.
-    #[error(
-        "{0} are not among this version's sources, which are oci:, oci-archive:, dir:, tar: and scratch:"
-    )]
-    Source(&'static str),
-    /// Docker's first manifest format.
-    #[error("it is a Docker schema 1 manifest, which is obsolete; push the image again with a current tool")]
-    Schema1,
-    /// Neither a manifest nor an index.
-    #[error("it is of the type {0}, not an image manifest or index")]
-    ManifestMediaType(String),
-    /// An artifact: a chart, a signature, a bill of materials.
-    #[error("it is an artifact of the type {0}, not an image")]
-    Artifact(String),
-    /// A layer that is not a tar.
-    #[error(
-        "a layer's media type is {0:?}; known are tar, tar+gzip and tar+zstd as {prefix} and Docker's \
-         image.rootfs.diff.tar, .tar.gzip and .tar.zstd",
-        prefix = "application/vnd.oci.image.layer.v1.tar…"
-    )]
-    LayerMediaType(String),
-    /// A layer that is not distributed with its image.
-    #[error("its layer {digest} is not distributed with the image{}", at_urls(urls))]
-    ForeignLayer {
-        /// Which.
-        digest: String,
-        /// Where it is, says the manifest.
-        urls: Vec<String>,
-    },
-    /// A tarball in a compression that layers cannot have.
-    #[error("it is compressed with {0}, which layers cannot be; plain tars, gzip and zstd can be used")]
-    Compression(&'static str),
-    /// A compressed archive, in which no blob can be found by its place.
-    #[error("it is compressed with {0}; decompress it first, for instance into oci-archive:-")]
-    CompressedArchive(&'static str),
-    /// A blob named by another algorithm than SHA-256.
-    #[error("it names a digest of another kind")]
-    Digest(#[source] DigestError),
-}
-
 /// What a caller can do about an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -359,19 +176,5 @@ fn no_platform(wanted: &Platform, available: &[Platform]) -> String {
             "there is no image for {wanted}, only for {}",
             several.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         ),
-    }
-}
-
-fn listed(available: &[String]) -> String {
-    match available {
-        [] => "nor any other tag".to_owned(),
-        tags => format!("only {}", tags.join(", ")),
-    }
-}
-
-fn at_urls(urls: &[String]) -> String {
-    match urls {
-        [] => String::new(),
-        urls => format!(", but said to be at {}", urls.join(", ")),
     }
 }

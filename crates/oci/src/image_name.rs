@@ -100,7 +100,8 @@ impl ImageName {
     /// The one text for whatever this names, wherever the process stands: paths are absolute, without `.`, `..`
     /// and symbolic links as far as they exist.
     ///
-    /// Fails where the path cannot be resolved, is not UTF-8, or has a colon before a place for a tag.
+    /// Fails where the path is not UTF-8, has a colon before a place for a tag, or is relative to a directory that
+    /// the process cannot name.
     pub fn canonical(&self) -> io::Result<String> {
         let canonical = match self {
             Self::OciLayout { directory, tag, digest } => Self::OciLayout {
@@ -191,9 +192,10 @@ fn split_tag<'a>(rest: &'a str, form: &'static str) -> Result<(&'a str, Option<S
 }
 
 fn absolute(path: &Path) -> io::Result<PathBuf> {
+    // What is wrong with the path is said better by whoever opens it.
     let path = match path.canonicalize() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => std::path::absolute(path)?,
-        result => result?,
+        Ok(path) => path,
+        Err(_) => std::path::absolute(path)?,
     };
     if path.to_str().is_none() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path is not UTF-8"));

@@ -7,8 +7,8 @@ use std::str::FromStr;
 use offshoot_tree::{Metadata, NameError, TreePath, Xattrs};
 use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
 
+use crate::Error;
 use crate::directory::{self, Entry, EntryKind, FileBody, TarStream, WHITEOUT_PREFIX, Walk};
-use crate::{Error, InjectionRefusal};
 
 /// A host file or directory to put into an image: `SRC:DST[:MODE]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +54,24 @@ pub enum InjectionProblem {
     /// Not an octal number of 12 bits.
     #[error("MODE {0:?} is not an octal number up to 7777")]
     Mode(String),
+}
+
+/// Why a host file cannot be injected in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InjectionRefusal {
+    /// Only a directory can be the image's root.
+    #[error("only a directory can be the image's root")]
+    FileAsRoot,
+    /// A mode with a directory would not say for which files it is meant.
+    #[error("it is a directory, and a mode can only be given for a file")]
+    ModeOfDirectory,
+    /// A device, pipe or socket.
+    #[error("only files and directories can be injected")]
+    NeitherFileNorDirectory,
+    /// A component of the destination begins with `.wh.`.
+    #[error("in a layer, a name that begins with .wh. deletes a file")]
+    WhiteoutName,
 }
 
 impl Injection {

@@ -1,0 +1,51 @@
+use std::path::PathBuf;
+
+use offshoot_store::Digest;
+
+/// What is not there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Missing {
+    /// A file or directory of the host.
+    #[error("{} does not exist", .0.display())]
+    Path(PathBuf),
+    /// The directory or archive lacks `oci-layout` or `index.json`.
+    #[error("{} is not an OCI image layout: it has no {file}", place.display())]
+    Layout {
+        /// The directory or archive.
+        place: PathBuf,
+        /// The file that is missing.
+        file: &'static str,
+    },
+    /// No image has that tag.
+    #[error("{} has no image tagged {tag:?}, {}", place.display(), listed(available))]
+    Tag {
+        /// The layout or archive.
+        place: PathBuf,
+        /// What was asked for.
+        tag: String,
+        /// The tags it has.
+        available: Vec<String>,
+    },
+    /// The layout is empty.
+    #[error("{} has no image", .0.display())]
+    Image(PathBuf),
+    /// A blob that something names.
+    #[error("{} has no blob {digest}", place.display())]
+    Blob {
+        /// The layout or archive.
+        place: PathBuf,
+        /// Which.
+        digest: Digest,
+    },
+    /// The image has fewer layers.
+    #[error("the image has no layer {0}")]
+    Layer(usize),
+}
+
+fn listed(available: &[String]) -> String {
+    match available {
+        [] => "nor any other tag".to_owned(),
+        tags => format!("only {}", tags.join(", ")),
+    }
+}

@@ -52,7 +52,11 @@ fn walk(filesystem: &Ext4, directory: Path<'_>, found: &mut Vec<PathBuf>) {
 }
 
 fn check(filesystem: &Ext4, path: Path<'_>, entry: &Entry, left: &mut u64) {
-    let metadata = filesystem.symlink_metadata(path).unwrap();
+    if entry.mtime.0.rem_euclid(1 << 32) >= 1 << 31 {
+        // Version 1.0 takes seconds whose lower half is negative, as before 1970, for corrupt.
+        return;
+    }
+    let metadata = filesystem.symlink_metadata(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
     let kind = metadata.file_type();
     let same_kind = match entry.kind {
         Kind::File => kind.is_regular_file(),

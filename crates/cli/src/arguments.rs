@@ -1,0 +1,204 @@
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use offshoot::{ImageName, Injection, Platform, Strategy, TemplateName, VmId};
+
+use crate::size::Size;
+
+/// OCI images in, microVM disks out.
+///
+/// Turns a container image into a bootable ext4 root disk, and gives every VM a private copy-on-write copy of it.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES, after_long_help = LONG_EXAMPLES)]
+pub(crate) struct Arguments {
+    /// The store's directory [default: /var/lib/offshoot for root, else $XDG_DATA_HOME/offshoot]
+    #[arg(long, global = true, env = "OFFSHOOT_STORE", value_name = "DIR", help_heading = "Everywhere")]
+    pub(crate) store: Option<PathBuf>,
+    /// How results are printed
+    #[arg(long, global = true, value_enum, default_value_t, help_heading = "Everywhere")]
+    pub(crate) format: Format,
+    /// How progress is shown, on standard error
+    #[arg(long, global = true, value_enum, default_value_t, help_heading = "Everywhere")]
+    pub(crate) progress: ProgressMode,
+    /// Only results and errors
+    #[arg(short, long, global = true, help_heading = "Everywhere")]
+    pub(crate) quiet: bool,
+    /// Say more, on standard error
+    #[arg(short, long, global = true, conflicts_with = "quiet", help_heading = "Everywhere")]
+    pub(crate) verbose: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  offshoot build oci:images:dev -o dev.ext4
+  offshoot clone oci:images:dev vm-1
+  offshoot demo
+
+See 'offshoot --help' for image names and exit codes.";
+
+const LONG_EXAMPLES: &str = "\
+Images:
+  oci:DIR[:TAG]            an OCI image layout
+  oci-archive:FILE[:TAG]   the same in a tar; '-' is standard input
+  tar:FILE                 a root filesystem in a tar, plain, gzip or zstd; '-' is standard input
+  dir:DIR                  a root filesystem in a directory
+  scratch:                 nothing: an empty filesystem
+  Names of other transports (docker://, docker-archive:, docker-daemon:, containers-storage:, dockerfile:) are
+  understood, but this version cannot fetch from them.
+
+Exit codes:
+  0 done   1 failure   2 usage   3 not found   4 conflict   5 integrity   6 no space   7 authentication
+  8 unsupported on this host or by this version   130 interrupted
+
+Examples:
+  offshoot build oci:images:dev -o dev.ext4
+  offshoot build scratch: --size 10G -o data.ext4
+  offshoot build dir:./rootfs --name base --inject ./init:/sbin/init:0755
+  offshoot clone oci:images:dev vm-1
+  offshoot clone base vm-2 --format json
+  offshoot release vm-1 vm-2";
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people and line-based tools
+    #[default]
+    Plain,
+    /// For programs: stable and versioned
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressMode {
+    /// Bars on a terminal, otherwise nothing
+    #[default]
+    Auto,
+    /// A line for each step
+    Plain,
+    /// A JSON object for each event
+    Json,
+    /// Nothing
+    None,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Fetch, verify and pack an image; prints the manifest's digest
+    Pull(PullArguments),
+    /// Make an image's template; prints its id, or FILE with -o
+    Build(BuildArguments),
+    /// Give a VM its own copy of a template; prints the disk's path
+    Clone(CloneArguments),
+    /// Remove VMs' clones; those that are not there are released already
+    Release {
+        /// The VMs
+        #[arg(required = true, value_name = "VM")]
+        vms: Vec<VmId>,
+    },
+    /// List the images in the store
+    Images,
+    /// List the templates in the store
+    Templates,
+    /// List the clones in the store
+    Clones,
+    /// Show all about a template, clone or image, as JSON
+    Inspect {
+        /// A template's name or id, a VM, or an image
+        name: String,
+    },
+    /// Show what it does: make a sample image, a template and 100 clones, and measure
+    Demo {
+        /// Where, in a temporary directory of its own [default: the system's place for them]
+        #[arg(long, value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
+    /// Print a shell's completions
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write all of them into DIR
+    Man {
+        /// Where to write all pages
+        directory: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PullArguments {
+    /// The image: oci:DIR[:TAG], oci-archive:FILE[:TAG], tar:FILE, dir:DIR or scratch:
+    pub(crate) image: ImageName,
+    /// Which image of an index [default: the host's]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    pub(crate) platform: Option<Platform>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BuildArguments {
+    #[command(flatten)]
+    pub(crate) pull: PullArguments,
+    /// Also write the disk to FILE, which must not exist
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Name the template
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<TemplateName>,
+    /// The disk's size, like 512M or 10G [default: contents and metadata, and 25 % or 64 MiB more]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) size: Option<Size>,
+    /// Headroom in percent of what the image needs, where no size is given
+    #[arg(long, value_name = "PERCENT", default_value_t = 25, conflicts_with = "size")]
+    pub(crate) headroom: u32,
+    /// No journal: for disks that are thrown away
+    #[arg(long)]
+    pub(crate) no_journal: bool,
+    /// Put a file or directory of this host into the image, owned by root; may be repeated
+    #[arg(long, value_name = "SRC:DST[:MODE]")]
+    pub(crate) inject: Vec<Injection>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CloneArguments {
+    /// A template's name or id, or an image that is built if need be
+    #[arg(value_name = "IMAGE|NAME|ID")]
+    pub(crate) template: String,
+    /// Whose clone: any text of up to 128 bytes
+    pub(crate) vm: VmId,
+    /// How; auto is a reflink, and a copy where the filesystem cannot
+    #[arg(long, value_parser = strategy, default_value = "auto", value_name = "auto|reflink|copy")]
+    pub(crate) strategy: StrategyArgument,
+    /// The disk is not to be written
+    #[arg(long)]
+    pub(crate) read_only: bool,
+    /// Do not sync: the clone may be lost in a power cut
+    #[arg(long)]
+    pub(crate) ephemeral: bool,
+}
+
+/// `None` is `auto`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StrategyArgument(pub(crate) Option<Strategy>);
+
+fn strategy(text: &str) -> Result<StrategyArgument, String> {
+    if text == "auto" {
+        return Ok(StrategyArgument(None));
+    }
+    text.parse()
+        .map(|strategy| StrategyArgument(Some(strategy)))
+        .map_err(|error| format!("{error}, and auto"))
+}
+
+/// What a layer may ask for; more is an error.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct LimitArguments {
+    /// The most that a layer may decompress to
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) max_layer_size: Option<Size>,
+    /// The most entries that a layer may have
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) max_layer_entries: Option<u64>,
+}

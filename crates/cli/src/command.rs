@@ -1,0 +1,27 @@
+mod build;
+mod clone;
+mod documentation;
+mod inspect;
+mod list;
+mod pull;
+mod release;
+
+use crate::arguments::{Arguments, Command};
+use crate::demo;
+use crate::exit::Error;
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
+    match &arguments.command {
+        Command::Pull(pull) => pull::run(arguments, pull),
+        Command::Build(build) => build::run(arguments, build),
+        Command::Clone(clone) => clone::run(arguments, clone),
+        Command::Release { vms } => release::run(arguments, vms),
+        Command::Images => list::images(arguments),
+        Command::Templates => list::templates(arguments),
+        Command::Clones => list::clones(arguments),
+        Command::Inspect { name } => inspect::run(arguments, name),
+        Command::Demo { directory } => demo::run(arguments, directory.as_deref()),
+        Command::Completions { shell } => documentation::completions(*shell),
+        Command::Man { directory } => documentation::man(directory.as_deref()),
+    }
+}

@@ -1,0 +1,28 @@
+use offshoot::{BuildOptions, CloneOptions, ImageName, Store, Template};
+
+use crate::arguments::{Arguments, CloneArguments, Format};
+use crate::exit::Error;
+use crate::render::{self, json};
+use crate::session;
+
+pub(super) fn run(arguments: &Arguments, clone: &CloneArguments) -> Result<(), Error> {
+    let store = session::store(arguments)?;
+    let template = template(arguments, &store, &clone.template)?;
+    let options =
+        CloneOptions { strategy: clone.strategy.0, read_only: clone.read_only, ephemeral: clone.ephemeral };
+    let clone = store.clone_template(&template, &clone.vm, &options)?;
+    match arguments.format {
+        Format::Plain => render::print_path(&clone.path),
+        Format::Json => render::print_json(&json::clone(&clone)),
+    }
+}
+
+/// A template's name or id wins over an image of the same spelling.
+fn template(arguments: &Arguments, store: &Store, name: &str) -> Result<Template, Error> {
+    if let Some(template) = store.find_template(name)? {
+        return Ok(template);
+    }
+    let image: ImageName =
+        name.parse().map_err(|error| Error::Name { name: name.to_owned(), reason: error })?;
+    Ok(store.build(&image, &BuildOptions::default(), &session::reporter(arguments)?)?)
+}

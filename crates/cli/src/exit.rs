@@ -1,0 +1,109 @@
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use offshoot::{ErrorKind, ImageNameError};
+
+/// What ends the program early.
+#[derive(Debug)]
+pub(crate) enum Error {
+    Library(offshoot::Error),
+    /// A template or image that is neither in the store nor a name of one.
+    Name {
+        name: String,
+        reason: ImageNameError,
+    },
+    NoHome,
+    Output(io::Error),
+    File {
+        operation: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    Demo(String),
+    Signals(io::Error),
+    Json(serde_json::Error),
+}
+
+impl Error {
+    pub(crate) fn file(operation: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { operation, path, source }
+    }
+
+    /// The codes of the design: they are part of the command line's contract.
+    fn code(&self) -> u8 {
+        match self {
+            Self::Library(error) => match error.kind() {
+                ErrorKind::Usage => 2,
+                ErrorKind::NotFound => 3,
+                ErrorKind::Conflict => 4,
+                ErrorKind::Integrity => 5,
+                ErrorKind::NoSpace => 6,
+                ErrorKind::Unsupported => 8,
+                ErrorKind::Interrupted => 130,
+                _ => 1,
+            },
+            Self::Name { .. } => 2,
+            Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => 6,
+            Self::NoHome
+            | Self::Output(_)
+            | Self::File { .. }
+            | Self::Demo(_)
+            | Self::Signals(_)
+            | Self::Json(_) => 1,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Library(error) => fmt::Display::fmt(error, f),
+            Self::Name { name, .. } => write!(f, "there is no template {name:?} in the store"),
+            Self::NoHome => f.write_str("neither XDG_DATA_HOME nor HOME is set; name the store with --store"),
+            Self::Output(_) => f.write_str("cannot write the result"),
+            Self::File { operation, path, .. } => write!(f, "cannot {operation} {}", path.display()),
+            Self::Demo(problem) => write!(f, "the demonstration failed: {problem}"),
+            Self::Signals(_) => f.write_str("cannot listen for signals"),
+            Self::Json(_) => f.write_str("cannot encode the result"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Library(error) => error.source(),
+            Self::Output(source) | Self::File { source, .. } | Self::Signals(source) => Some(source),
+            Self::Json(source) => Some(source),
+            Self::Name { reason, .. } => Some(reason),
+            Self::NoHome | Self::Demo(_) => None,
+        }
+    }
+}
+
+impl From<offshoot::Error> for Error {
+    fn from(error: offshoot::Error) -> Self {
+        Self::Library(error)
+    }
+}
+
+impl From<serde_json::Error> for Error {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Json(error)
+    }
+}
+
+/// One line on standard error: what failed, and why, down to the cause.
+pub(crate) fn report(error: &Error) -> ExitCode {
+    let mut line = format!("offshoot: {error}");
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        line.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    eprintln!("{}", line.replace('\n', " "));
+    ExitCode::from(error.code())
+}

@@ -1,0 +1,148 @@
+use std::collections::HashMap;
+use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use offshoot::{Event, Progress};
+use serde_json::json;
+
+use crate::arguments::{Arguments, ProgressMode};
+use crate::size::Size;
+
+/// Shows the events of an operation on standard error, and tells it about interrupts.
+pub(crate) struct Reporter {
+    display: Display,
+    interrupted: Arc<AtomicBool>,
+}
+
+enum Display {
+    Bars(Bars),
+    Plain { verbose: bool },
+    Json,
+    Nothing,
+}
+
+impl Reporter {
+    pub(crate) fn new(arguments: &Arguments, interrupted: Arc<AtomicBool>) -> Self {
+        let display = match arguments.progress {
+            _ if arguments.quiet => Display::Nothing,
+            ProgressMode::Auto if std::io::stderr().is_terminal() => Display::Bars(Bars::default()),
+            ProgressMode::Auto if arguments.verbose => Display::Plain { verbose: true },
+            ProgressMode::Plain => Display::Plain { verbose: arguments.verbose },
+            ProgressMode::Json => Display::Json,
+            ProgressMode::Auto | ProgressMode::None => Display::Nothing,
+        };
+        Self { display, interrupted }
+    }
+}
+
+impl Progress for Reporter {
+    fn event(&self, event: Event<'_>) {
+        match &self.display {
+            Display::Bars(bars) => bars.event(event),
+            Display::Plain { verbose } => plain(event, *verbose),
+            Display::Json => json(event),
+            Display::Nothing => {}
+        }
+    }
+
+    fn cancelled(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+}
+
+fn plain(event: Event<'_>, verbose: bool) {
+    match event {
+        Event::LayerStarted { index, count, bytes, .. } => {
+            let size = bytes.map(|bytes| format!(", {}", Size(bytes))).unwrap_or_default();
+            eprintln!("layer {} of {count}{size}", index + 1);
+        }
+        Event::LayerFinished { index, reused } => {
+            eprintln!("layer {} {}", index + 1, if reused { "was packed already" } else { "packed" });
+        }
+        Event::BuildStarted { bytes } => eprintln!("writing the template, {}", Size(bytes)),
+        Event::BuildFinished { reused } => {
+            eprintln!("template {}", if reused { "was there already" } else { "built" });
+        }
+        Event::Note { message } if verbose => eprintln!("{message}"),
+        _ => {}
+    }
+}
+
+fn json(event: Event<'_>) {
+    let value = match event {
+        Event::LayerStarted { index, count, blob, bytes } => {
+            json!({"event": "layer_started", "index": index, "count": count, "blob": blob, "bytes": bytes})
+        }
+        Event::LayerRead { index, bytes } => json!({"event": "layer_read", "index": index, "bytes": bytes}),
+        Event::LayerFinished { index, reused } => {
+            json!({"event": "layer_finished", "index": index, "reused": reused})
+        }
+        Event::BuildStarted { bytes } => json!({"event": "build_started", "bytes": bytes}),
+        Event::BuildWrote { bytes } => json!({"event": "build_wrote", "bytes": bytes}),
+        Event::BuildFinished { reused } => json!({"event": "build_finished", "reused": reused}),
+        Event::Note { message } => json!({"event": "note", "message": message}),
+        _ => return,
+    };
+    eprintln!("{value}");
+}
+
+#[derive(Default)]
+struct Bars {
+    all: MultiProgress,
+    layers: Mutex<HashMap<usize, ProgressBar>>,
+    build: Mutex<Option<ProgressBar>>,
+}
+
+impl Bars {
+    fn event(&self, event: Event<'_>) {
+        let (Ok(mut layers), Ok(mut build)) = (self.layers.lock(), self.build.lock()) else { return };
+        match event {
+            Event::LayerStarted { index, count, bytes, .. } => {
+                layers.insert(index, self.bar(format!("layer {}/{count}", index + 1), bytes));
+            }
+            Event::LayerRead { index, bytes } => {
+                if let Some(bar) = layers.get(&index) {
+                    bar.inc(bytes);
+                }
+            }
+            Event::LayerFinished { index, .. } => {
+                if let Some(bar) = layers.remove(&index) {
+                    bar.finish_and_clear();
+                }
+            }
+            Event::BuildStarted { bytes } => *build = Some(self.bar("template".to_owned(), Some(bytes))),
+            Event::BuildWrote { bytes } => {
+                if let Some(bar) = &*build {
+                    bar.inc(bytes);
+                }
+            }
+            Event::BuildFinished { .. } => {
+                if let Some(bar) = build.take() {
+                    bar.finish_and_clear();
+                }
+            }
+            Event::Note { message } => {
+                // A terminal that cannot be written to is no reason to stop.
+                let _ = self.all.println(message);
+            }
+            _ => {}
+        }
+    }
+
+    fn bar(&self, name: String, bytes: Option<u64>) -> ProgressBar {
+        let (bar, template) = match bytes {
+            Some(bytes) => (
+                ProgressBar::new(bytes),
+                "{prefix:12} {bar:30} {binary_bytes:>11}/{binary_total_bytes:11} {eta:>4}",
+            ),
+            None => (ProgressBar::no_length(), "{prefix:12} {spinner} {binary_bytes:>11}"),
+        };
+        let bar = self.all.add(bar).with_prefix(name);
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar
+    }
+}

@@ -1,0 +1,114 @@
+//! The forms of `--format json`: stable, versioned, independent of how records are kept.
+
+use std::path::Path;
+
+use offshoot::{Clone, ImageIdentity, ImageRecord, Template, TemplateIdentity, TemplateName, TemplateRecord};
+use serde::Serialize;
+
+const VERSION: u32 = 1;
+
+#[derive(Serialize)]
+pub(crate) struct List<T> {
+    version: u32,
+    items: Vec<T>,
+}
+
+pub(crate) fn list<T>(items: impl IntoIterator<Item = T>) -> List<T> {
+    List { version: VERSION, items: items.into_iter().collect() }
+}
+
+#[derive(Serialize)]
+pub(crate) struct ImageJson<'a> {
+    version: u32,
+    reference: &'a str,
+    platform: &'a str,
+    manifest_digest: String,
+    config_digest: String,
+    layers: Vec<LayerJson>,
+    pulled_at: u64,
+}
+
+#[derive(Serialize)]
+struct LayerJson {
+    diff_id: String,
+    blob: Option<String>,
+    blob_bytes: Option<u64>,
+}
+
+pub(crate) fn image(record: &ImageRecord) -> ImageJson<'_> {
+    let layers = record.layers.iter().map(|layer| LayerJson {
+        diff_id: layer.diff_id.to_string(),
+        blob: layer.blob.map(|blob| blob.to_string()),
+        blob_bytes: layer.blob_bytes,
+    });
+    ImageJson {
+        version: VERSION,
+        reference: &record.reference,
+        platform: &record.platform,
+        manifest_digest: record.manifest_digest.to_string(),
+        config_digest: record.config_digest.to_string(),
+        layers: layers.collect(),
+        pulled_at: record.pulled_at,
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct TemplateJson<'a> {
+    version: u32,
+    id: String,
+    names: &'a [TemplateName],
+    size_bytes: u64,
+    image: &'a ImageIdentity,
+    created_at: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a Path>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<&'a Path>,
+}
+
+pub(crate) fn template<'a>(record: &'a TemplateRecord, names: &'a [TemplateName]) -> TemplateJson<'a> {
+    TemplateJson {
+        version: VERSION,
+        id: record.id.to_string(),
+        names,
+        size_bytes: record.size_bytes,
+        image: &record.image,
+        created_at: record.created_at,
+        path: None,
+        output: None,
+    }
+}
+
+pub(crate) fn built<'a>(built: &'a Template, output: Option<&'a Path>) -> TemplateJson<'a> {
+    TemplateJson { path: Some(&built.path), output, ..template(&built.record, built.name.as_slice()) }
+}
+
+#[derive(Serialize)]
+pub(crate) struct CloneJson<'a> {
+    version: u32,
+    vm_id: &'a str,
+    path: &'a Path,
+    format: &'a str,
+    strategy: String,
+    size_bytes: u64,
+    read_only: bool,
+    ephemeral: bool,
+    template: &'a TemplateIdentity,
+    image: &'a ImageIdentity,
+}
+
+pub(crate) fn clone(clone: &Clone) -> CloneJson<'_> {
+    let record = &clone.record;
+    CloneJson {
+        version: VERSION,
+        vm_id: record.vm_id.as_str(),
+        path: &clone.path,
+        format: &record.format,
+        strategy: record.strategy.to_string(),
+        size_bytes: record.size_bytes,
+        read_only: record.read_only,
+        ephemeral: record.ephemeral,
+        template: &record.template,
+        image: &record.image,
+    }
+}

@@ -1,0 +1,67 @@
+use std::cell::Cell;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use offshoot_ext4::{Sink, Transfer};
+use offshoot_store::{copy_range, copy_range_in_kernel, share_range};
+use offshoot_tree::SourceId;
+
+use crate::progress::{self, Event, Progress};
+
+/// A template's disk being written: metadata as given, contents out of the packs.
+pub(crate) struct Disk<'a> {
+    file: &'a File,
+    /// By [`SourceId`].
+    packs: Vec<File>,
+    progress: &'a dyn Progress,
+    /// Until the filesystem has said that it cannot.
+    can_share: Cell<bool>,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Disk<'a> {
+    pub(crate) fn new(file: &'a File, packs: Vec<File>, progress: &'a dyn Progress) -> Self {
+        Self { file, packs, progress, can_share: Cell::new(true), buffer: Vec::new() }
+    }
+
+    fn share(&self, pack: &File, pack_offset: u64, offset: u64, length: u64) -> io::Result<bool> {
+        if self.can_share.get() {
+            self.can_share.set(share_range(pack, pack_offset, self.file, offset, length)?);
+        }
+        Ok(self.can_share.get())
+    }
+}
+
+impl Sink for Disk<'_> {
+    fn set_len(&mut self, bytes: u64) -> io::Result<()> {
+        self.file.set_len(bytes)
+    }
+
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        progress::check(self.progress)?;
+        self.file.write_all_at(bytes, offset)?;
+        self.progress.event(Event::BuildWrote { bytes: bytes.len() as u64 });
+        Ok(())
+    }
+
+    fn copy_from(
+        &mut self,
+        source: SourceId,
+        source_offset: u64,
+        offset: u64,
+        length: u64,
+        how: Transfer,
+    ) -> io::Result<()> {
+        progress::check(self.progress)?;
+        let pack = self.packs.get(source.0 as usize).ok_or(io::ErrorKind::NotFound)?;
+        match how {
+            Transfer::Share if self.share(pack, source_offset, offset, length)? => {}
+            Transfer::Share => copy_range_in_kernel(pack, source_offset, self.file, offset, length)?,
+            // Copied through memory also where it could be shared: short runs would cost every clone.
+            Transfer::Copy => copy_range(pack, source_offset, self.file, offset, length, &mut self.buffer)?,
+        }
+        self.progress.event(Event::BuildWrote { bytes: length });
+        Ok(())
+    }
+}

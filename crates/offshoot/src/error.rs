@@ -1,0 +1,192 @@
+use std::io;
+use std::path::{Path, PathBuf};
+
+use offshoot_store::Digest;
+
+use crate::VmId;
+use crate::progress::Cancelled;
+
+/// What can go wrong; [`kind`](Self::kind) says what a caller can do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The store itself.
+    #[error(transparent)]
+    Store(#[from] offshoot_store::Error),
+    /// The image, or where it comes from.
+    #[error(transparent)]
+    Source(#[from] offshoot_oci::Error),
+    /// A layer cannot be packed.
+    #[error("cannot unpack layer {} of the image{}", index + 1, described(blob.as_ref()))]
+    Layer {
+        /// Its position, from 0 for the lowest.
+        index: usize,
+        /// Its blob, where that is known.
+        blob: Option<Digest>,
+        /// Why not.
+        source: offshoot_layer::Error,
+    },
+    /// A pack in the store cannot be read.
+    #[error(
+        "the pack of layer {diff_id} is damaged; remove its directory from the store's layers/ and pull again"
+    )]
+    Pack {
+        /// The layer.
+        diff_id: Digest,
+        /// How.
+        source: offshoot_layer::Error,
+    },
+    /// A layer contradicts those below it.
+    #[error("layer {diff_id} does not fit the layers below it")]
+    Merge {
+        /// The layer.
+        diff_id: Digest,
+        /// How.
+        source: offshoot_tree::MergeError,
+    },
+    /// The disk cannot be made.
+    #[error("cannot make a disk of {image}")]
+    Disk {
+        /// The image's reference.
+        image: String,
+        /// Why not.
+        source: offshoot_ext4::Error,
+    },
+    /// An output is never replaced.
+    #[error("{} exists already; remove it or name another file", path.display())]
+    OutputExists {
+        /// The output.
+        path: PathBuf,
+    },
+    /// A clone's id is taken.
+    #[error(
+        "the clone {vm} exists with another {field}: it has {existing}, asked for was {requested}; release it first or use another id"
+    )]
+    CloneConflict {
+        /// The id.
+        vm: VmId,
+        /// What differs.
+        field: &'static str,
+        /// What the clone has.
+        existing: String,
+        /// What was asked for.
+        requested: String,
+    },
+    /// Nothing of that name.
+    #[error("there is no {what} {name} in the store")]
+    NotFound {
+        /// What was looked for.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// The filesystem under the store has no reflinks.
+    #[error(
+        "the filesystem of {} cannot share blocks (reflink); use --strategy copy, or a store on XFS or btrfs", path.display()
+    )]
+    NoReflink {
+        /// What was to be cloned.
+        path: PathBuf,
+    },
+    /// The current directory cannot be told.
+    #[error("cannot find the current directory")]
+    CurrentDirectory(#[source] io::Error),
+    /// A value has no JSON form.
+    #[error("cannot encode a derivation")]
+    Encode(#[source] serde_json::Error),
+    /// The system refused.
+    #[error("cannot {operation} {}", path.display())]
+    Io {
+        /// What was tried, as a verb.
+        operation: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// What a caller can do about an [`Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Something failed.
+    Failure,
+    /// It was asked for in a way that cannot be meant.
+    Usage,
+    /// What was asked for is not there.
+    NotFound,
+    /// It is in use, or made from something else, or in the way.
+    Conflict,
+    /// It is not what its digest or its format says.
+    Integrity,
+    /// The disk is full.
+    NoSpace,
+    /// This host or this version cannot do it.
+    Unsupported,
+    /// The operation was cancelled.
+    Interrupted,
+}
+
+impl Error {
+    pub(crate) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { operation, path: path.to_owned(), source }
+    }
+
+    /// What a caller can do about it.
+    pub fn kind(&self) -> ErrorKind {
+        if let Some(kind) = self.system_kind() {
+            return kind;
+        }
+        match self {
+            Self::Source(error) => match error.kind() {
+                offshoot_oci::ErrorKind::NotFound => ErrorKind::NotFound,
+                offshoot_oci::ErrorKind::Integrity => ErrorKind::Integrity,
+                offshoot_oci::ErrorKind::Unsupported => ErrorKind::Unsupported,
+                offshoot_oci::ErrorKind::Usage => ErrorKind::Usage,
+                _ => ErrorKind::Failure,
+            },
+            Self::Layer { source, .. } | Self::Pack { source, .. } => match source {
+                offshoot_layer::Error::Read(_) | offshoot_layer::Error::Host { .. } => ErrorKind::Failure,
+                offshoot_layer::Error::UnsupportedCompression(_) => ErrorKind::Unsupported,
+                _ => ErrorKind::Integrity,
+            },
+            Self::Merge { .. } => ErrorKind::Integrity,
+            Self::Store(error) => match error {
+                offshoot_store::Error::Record { .. }
+                | offshoot_store::Error::Blob { .. }
+                | offshoot_store::Error::Name { .. } => ErrorKind::Integrity,
+                offshoot_store::Error::Format { .. } => ErrorKind::Unsupported,
+                offshoot_store::Error::NotAStore { .. } => ErrorKind::Conflict,
+                _ => ErrorKind::Failure,
+            },
+            Self::OutputExists { .. } | Self::CloneConflict { .. } => ErrorKind::Conflict,
+            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::NoReflink { .. } => ErrorKind::Unsupported,
+            Self::Disk { .. } | Self::CurrentDirectory(_) | Self::Encode(_) | Self::Io { .. } => {
+                ErrorKind::Failure
+            }
+        }
+    }
+
+    /// A full disk and an interruption come up wherever there is I/O.
+    fn system_kind(&self) -> Option<ErrorKind> {
+        let mut next: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = next {
+            if let Some(error) = error.downcast_ref::<io::Error>() {
+                if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+                    return Some(ErrorKind::NoSpace);
+                }
+                if matches!(error.get_ref(), Some(inner) if inner.is::<Cancelled>()) {
+                    return Some(ErrorKind::Interrupted);
+                }
+            }
+            next = error.source();
+        }
+        None
+    }
+}
+
+fn described(blob: Option<&Digest>) -> String {
+    blob.map(|blob| format!(" (blob {blob})")).unwrap_or_default()
+}

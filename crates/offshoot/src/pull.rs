@@ -1,0 +1,198 @@
+use std::num::NonZero;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use offshoot_layer::{Limits, Packed, Request};
+use offshoot_oci::{
+    Document, ImageName, ImageSource, LayerSource, PackedLayer, Platform, SourceImage, media_type,
+};
+use offshoot_store::{Area, Digest, Durability, EntryName, Expected, RecordArea};
+
+use crate::progress::{Cancellable, Event, Progress};
+use crate::records::{self, ImageRecord, LayerRecord};
+use crate::{Error, Store};
+
+/// What a pull may be told.
+#[derive(Clone, Debug, Default)]
+pub struct PullOptions {
+    /// Which image of an index; the host's by default.
+    pub platform: Option<Platform>,
+    /// What a layer may ask for.
+    pub limits: Limits,
+}
+
+/// The most layers that are packed at once; each keeps about two cores busy.
+const MAX_PARALLEL_LAYERS: usize = 4;
+
+impl Store {
+    /// Fetches an image and packs its layers; those that are packed already are not read again.
+    ///
+    /// `Ok` promises that manifest, config and every layer are what their digests say, and in the store for good.
+    pub fn pull(
+        &self,
+        image: &ImageName,
+        options: &PullOptions,
+        progress: &dyn Progress,
+    ) -> Result<ImageRecord, Error> {
+        let platform = options.platform.clone().unwrap_or_else(Platform::host);
+        let reference = image.canonical().map_err(Error::CurrentDirectory)?;
+        let spool = self.directory.stage()?;
+        let source = offshoot_oci::open(image, spool.path())?;
+        let resolved = source.resolve(&platform)?;
+        let layers = self.pack_layers(source.as_ref(), &resolved, &options.limits, progress)?;
+        let (manifest, config) = match (resolved.manifest, resolved.config) {
+            (Some(manifest), Some(config)) => (manifest, config),
+            _ => synthesize(&platform, &resolved.layers, &layers),
+        };
+        let record = ImageRecord {
+            version: records::VERSION,
+            platform: platform.to_string(),
+            manifest_digest: self.directory.put_blob(&manifest.bytes)?,
+            config_digest: self.directory.put_blob(&config.bytes)?,
+            layers,
+            pulled_at: records::now(),
+            reference,
+        };
+        let name = EntryName::encode(&format!("{} {}", record.reference, record.platform));
+        self.directory.put_record(RecordArea::Images, &name, &record)?;
+        Ok(record)
+    }
+
+    /// Packs all layers, several at once, the largest first since the last one to finish counts.
+    fn pack_layers(
+        &self,
+        source: &dyn ImageSource,
+        image: &SourceImage,
+        limits: &Limits,
+        progress: &dyn Progress,
+    ) -> Result<Vec<LayerRecord>, Error> {
+        let count = image.layers.len();
+        let mut order: Vec<usize> = (0..count).collect();
+        order.sort_by_key(|&index| std::cmp::Reverse(image.layers[index].expected.size));
+        let next = AtomicUsize::new(0);
+        let results: Vec<Mutex<Option<Result<LayerRecord, Error>>>> =
+            (0..count).map(|_| Mutex::new(None)).collect();
+        let work = || {
+            while let Some(&index) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let job = LayerJob { index, count, layer: &image.layers[index], limits, progress };
+                let result = self.ensure_packed(&job, source, image);
+                if result.is_err() {
+                    // Nobody starts another layer of an image that cannot be had.
+                    next.store(count, Ordering::Relaxed);
+                }
+                if let Ok(mut slot) = results[index].lock() {
+                    *slot = Some(result);
+                }
+            }
+        };
+        let parallel = std::thread::available_parallelism().map_or(1, NonZero::get).min(MAX_PARALLEL_LAYERS);
+        std::thread::scope(|scope| {
+            for _ in 1..parallel.min(count) {
+                scope.spawn(work);
+            }
+            work();
+        });
+        let results: Vec<_> =
+            results.into_iter().filter_map(|slot| slot.into_inner().ok().flatten()).collect();
+        let layers = results.into_iter().collect::<Result<Vec<_>, Error>>()?;
+        debug_assert_eq!(layers.len(), count);
+        Ok(layers)
+    }
+
+    /// The pack of one layer: found, or made by exactly one of all who want it at once.
+    fn ensure_packed(
+        &self,
+        job: &LayerJob<'_>,
+        source: &dyn ImageSource,
+        image: &SourceImage,
+    ) -> Result<LayerRecord, Error> {
+        let started = || {
+            job.progress.event(Event::LayerStarted {
+                index: job.index,
+                count: job.count,
+                blob: job.layer.expected.digest,
+                bytes: job.layer.expected.size,
+            });
+        };
+        let finished = |reused| job.progress.event(Event::LayerFinished { index: job.index, reused });
+        let known = |diff_id| LayerRecord {
+            diff_id,
+            blob: job.layer.expected.digest,
+            blob_bytes: job.layer.expected.size,
+        };
+        let Some(diff_id) = job.layer.diff_id else {
+            started();
+            let packed = self.pack(job, source.open_layer(image, job.index)?)?;
+            finished(false);
+            return Ok(LayerRecord {
+                diff_id: packed.diff_id,
+                blob: Some(packed.blob),
+                blob_bytes: Some(packed.blob_bytes),
+            });
+        };
+        let name = EntryName::from(diff_id);
+        if !self.directory.contains(Area::Layers, &name)? {
+            let _maker = self.directory.lock_key(Area::Layers, &name)?;
+            if !self.directory.contains(Area::Layers, &name)? {
+                started();
+                self.pack(job, source.open_layer(image, job.index)?)?;
+                finished(false);
+                return Ok(known(diff_id));
+            }
+        }
+        started();
+        finished(true);
+        Ok(known(diff_id))
+    }
+
+    fn pack(&self, job: &LayerJob<'_>, input: Box<dyn std::io::Read + Send + '_>) -> Result<Packed, Error> {
+        let staging = self.directory.stage()?;
+        let read = |bytes| job.progress.event(Event::LayerRead { index: job.index, bytes });
+        let request = Request {
+            expected: job.layer.expected,
+            diff_id: job.layer.diff_id,
+            limits: *job.limits,
+            progress: Some(&read),
+            sync: true,
+        };
+        let input = Box::new(Cancellable { inner: input, progress: job.progress });
+        let packed = offshoot_layer::pack(input, staging.path(), &request)
+            .map_err(|source| Error::Layer { index: job.index, blob: job.layer.expected.digest, source })?;
+        staging.publish(Area::Layers, &packed.diff_id.into(), Durability::Durable)?;
+        Ok(packed)
+    }
+
+    /// Packs files of the host as one more layer; its `diff_id`.
+    pub(crate) fn pack_injections(
+        &self,
+        injections: &[offshoot_oci::Injection],
+        index: usize,
+        limits: &Limits,
+        progress: &dyn Progress,
+    ) -> Result<Digest, Error> {
+        let layer = LayerSource { media_type: None, expected: Expected::default(), diff_id: None };
+        let job = LayerJob { index, count: index + 1, layer: &layer, limits, progress };
+        Ok(self.pack(&job, offshoot_oci::injection_tar(injections)?)?.diff_id)
+    }
+}
+
+struct LayerJob<'a> {
+    index: usize,
+    count: usize,
+    layer: &'a LayerSource,
+    limits: &'a Limits,
+    progress: &'a dyn Progress,
+}
+
+/// Manifest and config for a source that has neither.
+fn synthesize(platform: &Platform, sources: &[LayerSource], layers: &[LayerRecord]) -> (Document, Document) {
+    let packed = sources.iter().zip(layers).filter_map(|(source, layer)| {
+        Some(PackedLayer {
+            diff_id: layer.diff_id,
+            blob: layer.blob?,
+            blob_bytes: layer.blob_bytes?,
+            media_type: source.media_type.clone().unwrap_or_else(|| media_type::OCI_LAYER.to_owned()),
+        })
+    });
+    offshoot_oci::synthesize(platform, &packed.collect::<Vec<_>>())
+}

@@ -1,0 +1,25 @@
+use std::path::Path;
+
+use offshoot_store::StoreDir;
+
+use crate::Error;
+
+/// An open store: images, packs, templates and clones in one directory.
+///
+/// Any number of stores may be open on one directory, in any number of threads and processes.
+#[derive(Debug)]
+pub struct Store {
+    pub(crate) directory: StoreDir,
+}
+
+impl Store {
+    /// Opens the store in that directory, and makes it where there is nothing yet.
+    pub fn open(directory: &Path) -> Result<Self, Error> {
+        Ok(Self { directory: StoreDir::open(directory)? })
+    }
+
+    /// The store's directory, absolute.
+    pub fn path(&self) -> &Path {
+        self.directory.root()
+    }
+}

@@ -95,7 +95,7 @@ pub struct Packed {
 ///
 /// It runs on five threads, and needs about 8 MiB besides what the entries take; a zstd frame's window adds to
 /// that. All have ended when it returns.
-pub fn pack(input: Box<dyn Read + Send>, directory: &Path, request: &Request<'_>) -> Result<Packed, Error> {
+pub fn pack(input: Box<dyn Read + Send + '_>, directory: &Path, request: &Request<'_>) -> Result<Packed, Error> {
     let data_path = directory.join(index::DATA);
     let data = File::create_new(&data_path).map_err(|source| Error::Host {
         operation: "create",
@@ -157,7 +157,7 @@ impl From<Error> for Stop {
 ///
 /// A stage that ends, well or not, drops its ends of the queues, and its neighbours notice.
 fn run(
-    input: Box<dyn Read + Send>,
+    input: Box<dyn Read + Send + '_>,
     data: &File,
     data_path: &Path,
     request: &Request<'_>,
@@ -222,7 +222,7 @@ fn error_of<T>(end: Result<T, Stop>) -> Result<Option<T>, Error> {
 
 /// Reads and hashes the blob; its digest and size.
 fn read(
-    input: Box<dyn Read + Send>,
+    input: Box<dyn Read + Send + '_>,
     queue: &Sender<Message<Chunk>>,
     request: &Request<'_>,
     give_up: &AtomicBool,
@@ -266,7 +266,7 @@ fn fill(input: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
 
 /// Tells how much was read.
 struct Progress<'a> {
-    input: Box<dyn Read + Send>,
+    input: Box<dyn Read + Send + 'a>,
     report: Option<&'a (dyn Fn(u64) + Sync)>,
 }
 

@@ -106,7 +106,6 @@ fn upper() -> Vec<u8> {
         xattrs: [
             (b"security.capability".to_vec(), CAP_NET_RAW.to_vec()),
             (b"user.bytes".to_vec(), b"\0=\n\xff".to_vec()),
-            (b"user.empty".to_vec(), Vec::new()),
         ]
         .into(),
         contents: vec![1; 4096],

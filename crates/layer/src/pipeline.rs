@@ -95,7 +95,11 @@ pub struct Packed {
 ///
 /// It runs on five threads, and needs about 8 MiB besides what the entries take; a zstd frame's window adds to
 /// that. All have ended when it returns.
-pub fn pack(input: Box<dyn Read + Send + '_>, directory: &Path, request: &Request<'_>) -> Result<Packed, Error> {
+pub fn pack(
+    input: Box<dyn Read + Send + '_>,
+    directory: &Path,
+    request: &Request<'_>,
+) -> Result<Packed, Error> {
     let data_path = directory.join(index::DATA);
     let data = File::create_new(&data_path).map_err(|source| Error::Host {
         operation: "create",

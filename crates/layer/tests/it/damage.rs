@@ -32,7 +32,7 @@ fn any_flipped_bit_of_the_data_is_found_and_its_entry_named() {
         let name = if byte < 8192 { "/d/first" } else { "/d/second" };
         match pack.verify() {
             Err(Error::Data { problem: DataProblem::Checksum(path), .. }) => {
-                assert_eq!(path.to_string(), name)
+                assert_eq!(path.to_string(), name);
             }
             other => panic!("byte {byte}: {other:?}"),
         }

@@ -288,7 +288,8 @@ fn extended_attributes() {
 fn sparse_files_in_every_format() {
     let directory = tempfile::tempdir().unwrap();
     // More pieces than a header (4) and one continuation (21) have room for; not at block boundaries.
-    let cases: [(&str, u64, Vec<(u64, usize)>); 4] = [
+    type Pieces = Vec<(u64, usize)>;
+    let cases: [(&str, u64, Pieces); 4] = [
         ("pieces", 40 << 20, (0..60).map(|piece| ((piece << 19) + 4096, 6000)).collect()),
         ("hole-last", 10 << 20, vec![(0, 100)]),
         ("hole-first", (10 << 20) + 5, vec![(10 << 20, 5)]),
@@ -353,14 +354,16 @@ fn contents_of_any_length_cross_every_border() {
 fn zero_blocks_are_holes() {
     let block = noise(1, 4096);
     let zeros = [0; 4096];
-    for (blocks, extents) in [
-        (&[&block, &block][..], &[(0, 0, 2)][..]),
-        (&[&zeros.to_vec(), &block], &[(1, 0, 1)]),
-        (&[&block, &zeros.to_vec(), &block], &[(0, 0, 1), (2, 1, 1)]),
-        (&[&zeros.to_vec(), &zeros.to_vec()], &[]),
-        (&[&block, &vec![0; 7]], &[(0, 0, 1)]),
-        (&[&block, &zeros.to_vec(), &vec![9]], &[(0, 0, 1), (2, 1, 1)]),
-    ] {
+    type Case<'a> = (&'a [&'a [u8]], &'a [(u64, u64, u64)]);
+    let cases: [Case<'_>; 6] = [
+        (&[&block, &block], &[(0, 0, 2)]),
+        (&[&zeros, &block], &[(1, 0, 1)]),
+        (&[&block, &zeros, &block], &[(0, 0, 1), (2, 1, 1)]),
+        (&[&zeros, &zeros], &[]),
+        (&[&block, &[0; 7]], &[(0, 0, 1)]),
+        (&[&block, &zeros, &[9]], &[(0, 0, 1), (2, 1, 1)]),
+    ];
+    for (blocks, extents) in cases {
         let contents: Vec<u8> = blocks.iter().flat_map(|block| block.iter().copied()).collect();
         let made = make(&crate::archive::Tar::new().file(b"f", &contents).finish()).unwrap();
         let (content, bytes) = only_file(&made);

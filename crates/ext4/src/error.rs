@@ -118,7 +118,7 @@ pub enum Problem {
         /// Its name.
         name: Vec<u8>,
     },
-    /// An extended attribute's name is longer than 255 bytes after its namespace.
+    /// An extended attribute's name is longer than 255 bytes, its namespace included.
     #[error("an extended attribute's name is {bytes} bytes long, more than 255")]
     XattrNameTooLong {
         /// Its length.

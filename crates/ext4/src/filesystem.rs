@@ -11,7 +11,7 @@ use crate::inode;
 use crate::plan::Plan;
 use crate::records;
 use crate::superblock::{
-    CHECKSUM_CRC32C, Compat, DEFAULT_MOUNT_OPTIONS, ERRORS_CONTINUE, FLAG_UNSIGNED_HASH, Incompat,
+    CHECKSUM_CRC32C, Compat, DEFAULT_MOUNT_OPTIONS, ERRORS_CONTINUE, FLAG_SIGNED_HASH, Incompat,
     JOURNAL_BACKUP_BLOCKS, MAGIC, REVISION_DYNAMIC, RoCompat, STATE_VALID, Superblock,
 };
 
@@ -58,7 +58,7 @@ impl Plan<'_> {
         raw.s_mkfs_time.set(created);
         raw.s_min_extra_isize.set(inode::EXTRA_SIZE);
         raw.s_want_extra_isize.set(inode::EXTRA_SIZE);
-        raw.s_flags.set(FLAG_UNSIGNED_HASH);
+        raw.s_flags.set(FLAG_SIGNED_HASH);
         raw.s_log_groups_per_flex = LOG_GROUPS_PER_FLEX;
         raw.s_checksum_type = CHECKSUM_CRC32C;
         let written = summary.metadata_bytes.saturating_add(summary.copied_bytes);

@@ -7,8 +7,8 @@ pub(crate) struct NameHasher {
 }
 
 impl NameHasher {
-    /// The value of `hash_version` for it on disk: `DX_HASH_HALF_MD4`; that bytes are unsigned is said in
-    /// `s_flags`.
+    /// The value of `hash_version` for it on disk: `DX_HASH_HALF_MD4`; that bytes are signed is said in
+    /// `s_flags`. It is what x86 has always made, and all that some readers know.
     pub(crate) const VERSION: u8 = 1;
 
     /// A seed of zeros stands for MD4's own constants.
@@ -38,13 +38,15 @@ impl NameHasher {
     }
 }
 
-/// Eight words of the first 32 bytes, padded with the length (`str2hashbuf_unsigned`).
+/// Eight words of the first 32 bytes, padded with the length (`str2hashbuf_signed`).
 fn words(bytes: &[u8]) -> [u32; 8] {
     let length = u32::try_from(bytes.len() & 0xff).unwrap_or_default();
     let pad = length.wrapping_mul(0x0101_0101);
     let mut words = [pad; 8];
     for (word, chunk) in words.iter_mut().zip(bytes.chunks(4)) {
-        *word = chunk.iter().fold(pad, |word, &byte| (word << 8).wrapping_add(u32::from(byte)));
+        *word = chunk
+            .iter()
+            .fold(pad, |word, &byte| (word << 8).wrapping_add_signed(i32::from(byte.cast_signed())));
     }
     words
 }
@@ -88,6 +90,7 @@ mod tests {
             (vec![b'y'; 32], 0xecca_cb8e),
             (vec![b'z'; 33], 0x9385_954e),
             (b"long-name-".repeat(25), 0x93ca_2634),
+            ("été".into(), 0x5b3c_71ca),
         ] {
             assert_eq!(NameHasher::new(&seed).hash(&name), hash, "{}", name.escape_ascii());
         }

@@ -23,8 +23,8 @@ pub(crate) const REVISION_DYNAMIC: u32 = 1;
 pub(crate) const CHECKSUM_CRC32C: u8 = 1;
 /// `EXT4_DEFM_XATTR_USER | EXT4_DEFM_ACL`.
 pub(crate) const DEFAULT_MOUNT_OPTIONS: u32 = 0x0004 | 0x0008;
-/// `EXT2_FLAGS_UNSIGNED_HASH`: directory hashes take names as unsigned bytes.
-pub(crate) const FLAG_UNSIGNED_HASH: u32 = 2;
+/// `EXT2_FLAGS_SIGNED_HASH`: directory hashes take names as signed bytes.
+pub(crate) const FLAG_SIGNED_HASH: u32 = 1;
 /// `EXT3_JNL_BACKUP_BLOCKS`: `s_jnl_blocks` is a copy of the journal inode's `i_block` and size.
 pub(crate) const JOURNAL_BACKUP_BLOCKS: u8 = 1;
 

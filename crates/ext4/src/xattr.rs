@@ -49,6 +49,8 @@ const _: () = {
 /// What the inode's body has after its magic number, and a block after its head.
 const BODY_SPACE: usize = BODY_SIZE - 4;
 const BLOCK_SPACE: usize = 4096 - size_of::<BlockHeader>();
+/// The longest name, its namespace included (`XATTR_NAME_MAX`).
+const MAX_NAME_BYTES: usize = 255;
 /// Four zero bytes end the entries.
 const END: usize = 4;
 
@@ -64,6 +66,9 @@ struct Attribute<'a> {
 
 impl<'a> Attribute<'a> {
     fn new(full_name: &'a [u8], value: &'a [u8]) -> Result<Self, Problem> {
+        if full_name.len() > MAX_NAME_BYTES {
+            return Err(Problem::XattrNameTooLong { bytes: full_name.len() });
+        }
         let (index, name) = match full_name {
             b"system.posix_acl_access" => (2, &b""[..]),
             b"system.posix_acl_default" => (3, &b""[..]),
@@ -75,8 +80,7 @@ impl<'a> Attribute<'a> {
                 .filter(|(_, name)| !name.is_empty())
                 .ok_or_else(|| Problem::XattrNamespace { name: full_name.to_vec() })?,
         };
-        let name_len =
-            u8::try_from(name.len()).map_err(|_| Problem::XattrNameTooLong { bytes: name.len() })?;
+        let name_len = u8::try_from(name.len()).unwrap_or(u8::MAX);
         let value = match index {
             2 | 3 => {
                 Cow::Owned(acl::to_disk(value).ok_or_else(|| Problem::Acl { name: full_name.to_vec() })?)

@@ -74,9 +74,8 @@ impl Sink for FileSink<'_> {
         assert_eq!(source_offset % 4096, 0, "whole blocks");
         self.note(offset, length, Some(how));
         for block in 0..length / 4096 {
-            let bytes = self.packs.block(source, source_offset / 4096 + block);
-            if bytes.iter().any(|&byte| byte != 0) {
-                self.file.write_all_at(&bytes, offset + block * 4096)?;
+            if let Some(bytes) = self.packs.block(source, source_offset / 4096 + block) {
+                self.file.write_all_at(bytes, offset + block * 4096)?;
             }
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! What the writer makes, judged by others: e2fsck, debugfs, resize2fs, the kernel, ext4-view.
 
+#![expect(clippy::unwrap_used, reason = "these are tests")]
+
 mod boundaries;
 mod check;
 mod hostile;

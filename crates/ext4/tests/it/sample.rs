@@ -18,13 +18,16 @@ pub(crate) struct Pack {
 }
 
 impl Packs {
-    /// A block of a source, padded with zeros.
-    pub(crate) fn block(&self, source: SourceId, block: u64) -> Vec<u8> {
+    /// A source's length in bytes.
+    pub(crate) fn length(&self, source: u32) -> u64 {
+        self.0[&source].length * BLOCK_SIZE
+    }
+
+    /// A block of a source up to the zeros it ends with; `None` if it is all zeros.
+    pub(crate) fn block(&self, source: SourceId, block: u64) -> Option<&[u8]> {
         let pack = &self.0[&source.0];
         assert!(block < pack.length, "block {block} of source {} was never made", source.0);
-        let mut bytes = pack.blocks.get(&block).cloned().unwrap_or_default();
-        bytes.resize(4096, 0);
-        bytes
+        pack.blocks.get(&block).map(Vec::as_slice)
     }
 
     /// What a file with these contents has.
@@ -33,10 +36,10 @@ impl Packs {
         for extent in &content.extents {
             for block in 0..extent.block_count {
                 let at = ((extent.logical_block + block) * BLOCK_SIZE) as usize;
-                let data = self.block(content.source, extent.source_block + block);
-                let end = bytes.len().min(at + 4096);
-                bytes[at..end].copy_from_slice(&data[..end - at]);
-                assert!(data[end - at..].iter().all(|&byte| byte == 0), "a last block is padded with zeros");
+                if let Some(data) = self.block(content.source, extent.source_block + block) {
+                    // Fails if the file ends before the block's data does.
+                    bytes[at..at + data.len()].copy_from_slice(data);
+                }
             }
         }
         bytes
@@ -126,6 +129,11 @@ impl Layer {
         let parse = |path: &str| TreePath::parse(path.as_bytes()).unwrap();
         self.changes.push(Change::HardLink { path: parse(path), target: parse(target) });
         self
+    }
+
+    /// The same pack with other changes.
+    pub(crate) fn with_changes(self, changes: Vec<Change>) -> Self {
+        Self { changes, ..self }
     }
 
     pub(crate) fn whiteout(&mut self, path: &str) -> &mut Self {

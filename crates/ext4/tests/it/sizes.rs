@@ -50,3 +50,151 @@ fn empty_filesystems_of_many_sizes() {
         }
     }
 }
+
+/// The size in an error is the smallest that works.
+#[test]
+fn too_small_says_how_much_is_needed() {
+    let empty = Merge::new().finish();
+    let (files, _) = tree(|layer| {
+        for file in 0..3000 {
+            layer.blocks(&format!("d/{file}"), 20);
+        }
+    });
+    for tree in [&empty, &files] {
+        for journal in [true, false] {
+            for bytes in [0, 1, 4096, MIB, 2 * MIB, 4 * MIB, 8 * MIB - 1, 100 * MIB, 200 * MIB, 250 * MIB] {
+                let plan = |bytes| Plan::new(tree, &Options { journal, ..exact(bytes) });
+                let needed = match plan(bytes) {
+                    Ok(plan) => {
+                        assert_eq!(plan.size_bytes(), bytes / 4096 * 4096);
+                        continue;
+                    }
+                    Err(Error::TooSmall { needed_bytes, requested_bytes }) => {
+                        assert_eq!(requested_bytes, bytes);
+                        needed_bytes
+                    }
+                    Err(error) => panic!("{error}"),
+                };
+                assert!(needed > bytes);
+                let plan = plan(needed).unwrap_or_else(|error| panic!("{needed}: {error}"));
+                assert_eq!(plan.size_bytes(), needed);
+                let less = Plan::new(tree, &Options { journal, ..exact(needed - 4096) });
+                assert!(matches!(less, Err(Error::TooSmall { .. })), "{needed} is not the smallest");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_smallest_filesystems_are_whole() {
+    let (files, packs) = tree(|layer| {
+        for file in 0..300 {
+            layer.blocks(&format!("d/{file}"), 20);
+        }
+    });
+    let empty = Merge::new().finish();
+    for (tree, packs) in [(&empty, &Packs::default()), (&files, &packs)] {
+        for journal in [true, false] {
+            let options = |bytes| Options { journal, ..exact(bytes) };
+            let Err(Error::TooSmall { needed_bytes, .. }) = Plan::new(tree, &options(0)) else {
+                panic!("nothing needs no room")
+            };
+            check::everything(tree, packs, &options(needed_bytes));
+        }
+    }
+}
+
+/// A filesystem filled to the last block, over several groups.
+#[test]
+fn filled_to_the_last_block() {
+    let mut layer = crate::sample::Layer::new();
+    let content = layer.zeros(300_000);
+    layer.file("file", content);
+    let (tree, packs) = crate::sample::merge([layer]);
+    let Err(Error::TooSmall { needed_bytes, .. }) = Plan::new(&tree, &exact(0)) else { panic!("no error") };
+    let image = Image::new(&tree, &packs, &exact(needed_bytes)).unwrap();
+    check::e2fsck(&image.path());
+}
+
+#[test]
+fn automatic_sizes_have_their_headroom() {
+    let (files, _) = tree(|layer| {
+        for file in 0..3000 {
+            layer.blocks(&format!("d/{file}"), 20);
+        }
+    });
+    for (headroom_percent, headroom_min_bytes) in
+        [(0, 0), (25, 64 * MIB), (100, 0), (10, 3 * GIB), (2000, MIB), (0, 100 * GIB)]
+    {
+        let size = Size::Automatic { headroom_percent, headroom_min_bytes };
+        let plan = Plan::new(&files, &Options { size, ..options() }).unwrap();
+        let summary = plan.summary();
+        let free = summary.free_blocks * 4096;
+        let contents = 60_000 * 4096;
+        let wanted = (contents * u64::from(headroom_percent) / 100).max(headroom_min_bytes);
+        assert!(free >= wanted, "{summary:?}");
+        assert!(free <= wanted + wanted / 50 + 6 * MIB, "{summary:?}");
+        assert_eq!(plan.size_bytes() % MIB, 0);
+    }
+}
+
+#[test]
+fn sizes_that_are_no_whole_blocks_or_groups() {
+    let empty = Merge::new().finish();
+    let plan = |bytes| Plan::new(&empty, &exact(bytes)).unwrap();
+    assert_eq!(plan(64 * MIB + 4095).size_bytes(), 64 * MIB);
+    let plan = plan(129 * MIB);
+    assert_eq!(plan.size_bytes(), 129 * MIB);
+    assert_eq!((plan.summary().groups, plan.summary().blocks), (1, 32768));
+}
+
+/// Plans for sizes all over the range; a few of them through e2fsck.
+#[test]
+fn a_thousand_sizes() {
+    let empty = Merge::new().finish();
+    let mut bytes = 8 * MIB + 4096 * 3;
+    for number in 0..1000 {
+        let plan = Plan::new(&empty, &exact(bytes)).unwrap();
+        assert_eq!(plan.size_bytes(), bytes / 4096 * 4096);
+        assert!(plan.summary().blocks * 4096 + 4 * MIB > bytes);
+        if number % 50 == 0 && bytes < 300 * GIB {
+            check::e2fsck(&Image::of(&plan, &Packs::default()).path());
+        }
+        bytes += bytes / 100 + 4096 * (number % 7);
+    }
+    for bytes in [1 << 43, (1 << 44) - 4096, 1 << 44] {
+        let plan = Plan::new(&empty, &exact(bytes)).unwrap();
+        assert_eq!(plan.size_bytes(), bytes);
+    }
+}
+
+/// The kernel makes an image larger while it is mounted: what growth was reserved for.
+#[test]
+fn grows_online() {
+    if !oracle::root() || !oracle::available(&["resize2fs", "losetup", "mount", "e2fsck"]) {
+        return;
+    }
+    // Not even root may where the machine was given no CAP_SYS_RESOURCE, bit 24.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:\t")).unwrap();
+    if u64::from_str_radix(effective, 16).unwrap() >> 24 & 1 == 0 {
+        eprintln!("skipped: sizes::grows_online: needs CAP_SYS_RESOURCE");
+        return;
+    }
+    let (files, packs) = tree(|layer| {
+        layer.blocks("file", 2000);
+    });
+    let image = Image::new(&files, &packs, &options()).unwrap();
+    std::fs::File::options().write(true).open(image.path()).unwrap().set_len(20 * GIB).unwrap();
+    let mount = offshoot_testkit::LoopMount::read_write(&image.path());
+    let device = oracle::run(oracle::command("findmnt").args(["-no", "SOURCE"]).arg(mount.path()));
+    oracle::run(oracle::command("resize2fs").arg(device.trim()));
+    std::fs::write(mount.path().join("new"), vec![7; 1 << 20]).unwrap();
+    mount.unmount();
+    oracle::e2fsck(&image.path());
+    let stats = oracle::debugfs(&image.path(), "stats");
+    assert!(
+        stats.lines().any(|line| line.starts_with("Block count:") && line.ends_with("5242880")),
+        "{stats}"
+    );
+}

@@ -63,6 +63,17 @@ impl Store {
     ///
     /// `Ok` promises a whole, synced template under the id of its derivation. Of all who want the same one at once,
     /// one builds and the others wait for it.
+    ///
+    /// ```
+    /// # use offshoot::*;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let root = directory.path().join("store");
+    /// # let store = Store::open(&root)?;
+    /// let options = BuildOptions { size: DiskSize::Bytes(1 << 30), ..BuildOptions::default() };
+    /// let template = store.build(&"scratch:".parse()?, &options, &Quiet)?;
+    /// assert_eq!(template.path.metadata()?.len(), 1 << 30);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn build(
         &self,
         image: &ImageName,
@@ -199,6 +210,18 @@ impl Store {
     }
 
     /// The template of that name or id, if there is one.
+    ///
+    /// ```
+    /// # use offshoot::*;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let root = directory.path().join("store");
+    /// # let store = Store::open(&root)?;
+    /// let options = BuildOptions { name: Some("base".parse()?), ..BuildOptions::default() };
+    /// let template = store.build(&"scratch:".parse()?, &options, &Quiet)?;
+    /// assert_eq!(store.find_template("base")?, Some(template));
+    /// assert_eq!(store.find_template("other")?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn find_template(&self, name_or_id: &str) -> Result<Option<Template>, Error> {
         let name = name_or_id.parse::<TemplateName>().ok();
         let id = match &name {
@@ -217,6 +240,19 @@ impl Store {
     }
 
     /// All templates with the names that stand for them, in the order of their ids.
+    ///
+    /// ```
+    /// # use offshoot::*;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let root = directory.path().join("store");
+    /// # let store = Store::open(&root)?;
+    /// # let template = store.build(&"scratch:".parse()?, &BuildOptions::default(), &Quiet)?;
+    /// for (record, names) in store.templates()? {
+    ///     println!("{} {} bytes, {} names", record.id, record.size_bytes, names.len());
+    /// }
+    /// # assert_eq!(store.templates()?, [(template.record, Vec::new())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn templates(&self) -> Result<Vec<(TemplateRecord, Vec<TemplateName>)>, Error> {
         let names: Vec<NameRecord> = self.directory.records(RecordArea::Names)?;
         let templates: Vec<TemplateRecord> =
@@ -226,6 +262,16 @@ impl Store {
     }
 
     /// All images, in the order of their references' encodings.
+    ///
+    /// ```
+    /// # use offshoot::*;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let root = directory.path().join("store");
+    /// # let store = Store::open(&root)?;
+    /// # let template = store.build(&"scratch:".parse()?, &BuildOptions::default(), &Quiet)?;
+    /// assert_eq!(store.images()?[0].reference, "scratch:");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn images(&self) -> Result<Vec<ImageRecord>, Error> {
         Ok(self.directory.records(RecordArea::Images)?)
     }

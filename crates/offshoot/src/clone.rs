@@ -11,6 +11,14 @@ use crate::records::{self, CloneRecord, TemplateIdentity};
 use crate::{Error, Store, Template, VmId};
 
 /// How a clone comes to be.
+///
+/// ```
+/// use offshoot::{CloneOptions, Strategy};
+///
+/// // A reflink or an error, never a copy.
+/// let options = CloneOptions { strategy: Some(Strategy::Reflink), ..CloneOptions::default() };
+/// assert_eq!("copy".parse(), Ok(Strategy::Copy));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Strategy {
@@ -55,6 +63,18 @@ impl Store {
     ///
     /// The clone is wholly there or not there at all. Asked again for the same, the same is returned and nothing
     /// changes; asked for something else under the same id, that is a conflict.
+    ///
+    /// ```
+    /// # use offshoot::*;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let root = directory.path().join("store");
+    /// # let store = Store::open(&root)?;
+    /// # let template = store.build(&"scratch:".parse()?, &BuildOptions::default(), &Quiet)?;
+    /// let vm: VmId = "vm-1".parse()?;
+    /// let clone = store.clone_template(&template, &vm, &CloneOptions::default())?;
+    /// assert_eq!(store.clone_template(&template, &vm, &CloneOptions::default())?, clone);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn clone_template(
         &self,
         template: &Template,
@@ -94,18 +114,55 @@ impl Store {
     }
 
     /// The clone of that VM, if there is one.
+    ///
+    /// ```
+    /// # use offshoot::*;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let root = directory.path().join("store");
+    /// # let store = Store::open(&root)?;
+    /// assert_eq!(store.find_clone(&"vm-1".parse()?)?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn find_clone(&self, vm: &VmId) -> Result<Option<Clone>, Error> {
         let record = self.directory.entry_record(Area::Clones, &vm.entry(), records::CLONE_RECORD)?;
         Ok(record.map(|record| Clone { record, path: self.clone_disk(vm) }))
     }
 
     /// All clones, in the order of their ids' encodings.
+    ///
+    /// ```
+    /// # use offshoot::*;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let root = directory.path().join("store");
+    /// # let store = Store::open(&root)?;
+    /// # let template = store.build(&"scratch:".parse()?, &BuildOptions::default(), &Quiet)?;
+    /// store.clone_template(&template, &"vm-1".parse()?, &CloneOptions::default())?;
+    /// for clone in store.clones()? {
+    ///     println!("{} {}", clone.record.vm_id, clone.path.display());
+    /// }
+    /// # assert_eq!(store.clones()?.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn clones(&self) -> Result<Vec<Clone>, Error> {
         let records: Vec<CloneRecord> = self.directory.entry_records(Area::Clones, records::CLONE_RECORD)?;
         Ok(records.into_iter().map(|record| Clone { path: self.clone_disk(&record.vm_id), record }).collect())
     }
 
     /// Removes a VM's clone; one that is not there is released already. The VM must not be running.
+    ///
+    /// ```
+    /// # use offshoot::*;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let root = directory.path().join("store");
+    /// # let store = Store::open(&root)?;
+    /// # let template = store.build(&"scratch:".parse()?, &BuildOptions::default(), &Quiet)?;
+    /// let vm: VmId = "vm-1".parse()?;
+    /// let clone = store.clone_template(&template, &vm, &CloneOptions::default())?;
+    /// store.release(&vm)?;
+    /// assert!(!clone.path.exists());
+    /// store.release(&vm)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn release(&self, vm: &VmId) -> Result<(), Error> {
         self.directory.retire(Area::Clones, &vm.entry(), Durability::Durable)?;
         Ok(())

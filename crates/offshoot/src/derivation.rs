@@ -52,6 +52,15 @@ impl From<DiskSize> for offshoot_ext4::Size {
 
 impl Derivation {
     /// The id of the template that this makes: the SHA-256 of its compact JSON.
+    ///
+    /// ```
+    /// # use offshoot::*;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let store = Store::open(&directory.path().join("store"))?;
+    /// # let template = store.build(&"scratch:".parse()?, &BuildOptions::default(), &Quiet)?;
+    /// assert_eq!(template.record.derivation.template_id()?, template.record.id);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn template_id(&self) -> Result<TemplateId, Error> {
         let json = serde_json::to_vec(self).map_err(Error::Encode)?;
         Ok(TemplateId::new(Digest::of(&json)))

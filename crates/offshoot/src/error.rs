@@ -107,6 +107,15 @@ pub enum Error {
 }
 
 /// What a caller can do about an [`Error`].
+///
+/// ```
+/// # use offshoot::*;
+/// # let directory = tempfile::tempdir()?;
+/// let store = Store::open(&directory.path().join("store"))?;
+/// let error = store.inspect("nothing-of-that-name").unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::NotFound);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {

@@ -9,6 +9,19 @@ impl Store {
     /// Writes a template's disk to a file of its own, sharing blocks where the filesystem can, synced.
     ///
     /// The file comes into being whole or not at all; one that exists is never replaced.
+    ///
+    /// ```
+    /// # use offshoot::*;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let root = directory.path().join("store");
+    /// # let store = Store::open(&root)?;
+    /// # let template = store.build(&"scratch:".parse()?, &BuildOptions::default(), &Quiet)?;
+    /// let output = directory.path().join("disk.ext4");
+    /// store.export(&template, &output)?;
+    /// assert_eq!(output.metadata()?.len(), template.record.size_bytes);
+    /// assert_eq!(store.export(&template, &output).unwrap_err().kind(), ErrorKind::Conflict);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn export(&self, template: &Template, output: &Path) -> Result<(), Error> {
         let exists = || Error::OutputExists { path: output.to_owned() };
         if output.symlink_metadata().is_ok() {

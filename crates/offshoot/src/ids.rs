@@ -53,6 +53,13 @@ fn check(what: &'static str, text: &str) -> Result<(), IdError> {
 }
 
 /// How a VM is called: 1 to 128 bytes of UTF-8 without control characters. Two different ids never share anything.
+///
+/// ```
+/// let vm: offshoot::VmId = "tenant-7/build".parse()?;
+/// assert_eq!(vm.as_str(), "tenant-7/build");
+/// assert!("".parse::<offshoot::VmId>().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct VmId(String);
@@ -69,6 +76,12 @@ impl VmId {
 }
 
 /// A template's human name: 1 to 128 bytes of UTF-8 without control characters, not of the form of an id.
+///
+/// ```
+/// let name: offshoot::TemplateName = "base".parse()?;
+/// assert_eq!(name.to_string(), "base");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TemplateName(String);
@@ -85,6 +98,12 @@ impl TemplateName {
 }
 
 /// What a template is made from, as one digest; printed as 64 hexadecimal digits.
+///
+/// ```
+/// let id: offshoot::TemplateId = "471f5072016083d6a8cc5ba3ecb0e3d3928d7c0d55cbec983cd2d6e80a51169f".parse()?;
+/// assert_eq!(id.to_string().len(), 64);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TemplateId(Digest);

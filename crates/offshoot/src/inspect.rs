@@ -39,6 +39,17 @@ impl Store {
     /// Looks a name up: a template's name or id, then a VM's id, then an image's reference.
     ///
     /// A reference that was pulled for several platforms gives each of them.
+    ///
+    /// ```
+    /// # use offshoot::*;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let root = directory.path().join("store");
+    /// # let store = Store::open(&root)?;
+    /// # let template = store.build(&"scratch:".parse()?, &BuildOptions::default(), &Quiet)?;
+    /// let found = store.inspect(&template.record.id.to_string())?;
+    /// assert!(matches!(found[..], [Inspection::Template { .. }]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn inspect(&self, name: &str) -> Result<Vec<Inspection>, Error> {
         if let Some(template) = self.find_template(name)? {
             let all = self.templates()?;

@@ -55,6 +55,22 @@ pub enum Event<'a> {
 }
 
 /// Who listens to an operation, and may stop it.
+///
+/// ```
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// use offshoot::{Event, Progress};
+///
+/// struct Downloaded(AtomicU64);
+///
+/// impl Progress for Downloaded {
+///     fn event(&self, event: Event<'_>) {
+///         if let Event::LayerRead { bytes, .. } = event {
+///             self.0.fetch_add(bytes, Ordering::Relaxed);
+///         }
+///     }
+/// }
+/// ```
 pub trait Progress: Sync {
     /// Takes one event; called from several threads.
     fn event(&self, event: Event<'_>);

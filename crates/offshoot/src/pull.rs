@@ -28,6 +28,17 @@ impl Store {
     /// Fetches an image and packs its layers; those that are packed already are not read again.
     ///
     /// `Ok` promises that manifest, config and every layer are what their digests say, and in the store for good.
+    ///
+    /// ```
+    /// # use offshoot::*;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let root = directory.path().join("store");
+    /// # let store = Store::open(&root)?;
+    /// let image = store.pull(&"scratch:".parse()?, &PullOptions::default(), &Quiet)?;
+    /// assert!(image.layers.is_empty());
+    /// assert_eq!(store.images()?, [image]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn pull(
         &self,
         image: &ImageName,

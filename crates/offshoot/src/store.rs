@@ -14,11 +14,30 @@ pub struct Store {
 
 impl Store {
     /// Opens the store in that directory, and makes it where there is nothing yet.
+    ///
+    /// ```
+    /// # use offshoot::*;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let root = directory.path().join("store");
+    /// let store = Store::open(&root)?;
+    /// let same = Store::open(&root)?; // as another process would
+    /// assert_eq!(store.path(), same.path());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn open(directory: &Path) -> Result<Self, Error> {
         Ok(Self { directory: StoreDir::open(directory)? })
     }
 
     /// The store's directory, absolute.
+    ///
+    /// ```
+    /// # use offshoot::*;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let root = directory.path().join("store");
+    /// # let store = Store::open(&root)?;
+    /// assert!(store.path().is_absolute());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn path(&self) -> &Path {
         self.directory.root()
     }

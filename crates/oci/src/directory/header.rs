@@ -170,7 +170,12 @@ fn decimal(time: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
+    use offshoot_tree::Metadata;
+
     use super::*;
+    use crate::directory::FileBody;
 
     #[test]
     fn a_record_counts_its_own_length() {
@@ -180,6 +185,30 @@ mod tests {
             let text = String::from_utf8(records.0.clone()).unwrap();
             assert_eq!(text.split(' ').next().unwrap().parse::<usize>().unwrap(), text.len());
         }
+    }
+
+    /// The records and the numbers of the header of a file with such a size and owner.
+    fn numbers(size: u64, id: u32) -> (String, [u64; 3]) {
+        let file = tempfile::tempfile().unwrap();
+        let mut status = rustix::fs::fstat(&file).unwrap();
+        status.st_size = i64::try_from(size).unwrap();
+        status.st_blocks = status.st_size / 512 + 1;
+        let kind = EntryKind::File(FileBody::new(file, PathBuf::new(), &status).unwrap());
+        let metadata = Metadata { uid: id, gid: id, ..Metadata::default() };
+        let mut out = Vec::new();
+        let data = write(&Entry { path: b"f".to_vec(), metadata, kind }, Path::new(""), &mut out).unwrap();
+        assert_eq!(data, size);
+        let (records, header) = out.split_at(out.len() - BLOCK);
+        let header = Header::from_byte_slice(header);
+        let own = [header.entry_size(), header.uid(), header.gid()].map(Result::unwrap);
+        (String::from_utf8_lossy(records.get(BLOCK..).unwrap_or_default()).replace('\0', ""), own)
+    }
+
+    #[test]
+    fn numbers_beyond_the_header() {
+        assert_eq!(numbers(MAX_SIZE, MAX_ID), (String::new(), [MAX_SIZE, MAX_ID.into(), MAX_ID.into()]));
+        let records = "15 uid=2097152\n15 gid=2097152\n19 size=8589934592\n".to_owned();
+        assert_eq!(numbers(MAX_SIZE + 1, MAX_ID + 1), (records, [0; 3]));
     }
 
     #[test]

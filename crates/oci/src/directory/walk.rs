@@ -209,3 +209,28 @@ fn names(opened: &Opened) -> Result<Vec<CString>, Error> {
     names.sort_unstable();
     Ok(names)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_opened_is_what_was_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        for name in ["a", "b"] {
+            std::fs::write(path.join(name), b"").unwrap();
+        }
+        let parent = Opened {
+            directory: crate::directory::open_directory(path).unwrap(),
+            path: Vec::new(),
+            host_path: path.to_owned(),
+        };
+        let found = statat(&parent.directory, c"a", AtFlags::SYMLINK_NOFOLLOW).unwrap();
+        assert!(open(&parent, c"a", &found, OFlags::NONBLOCK, path).is_ok());
+        for other in [c"b", c"gone"] {
+            let error = open(&parent, other, &found, OFlags::NONBLOCK, path).unwrap_err();
+            assert!(matches!(error, Error::Changed { .. }), "{error:?}");
+        }
+    }
+}

@@ -138,10 +138,9 @@ fn an_archive_from_a_pipe_is_spooled_without_a_name() {
     let (pipe, spool) = (directory.path().join("pipe"), directory.path().join("spool"));
     fs::create_dir(&spool).unwrap();
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    std::thread::scope(|scope| {
-        scope.spawn(|| File::options().write(true).open(&pipe).unwrap().write_all(&tar.finish()).unwrap());
-        assert_like_the_layout(directory.path(), &archive(&pipe), &spool);
-    });
+    let (bytes, writer) = (tar.finish(), pipe.clone());
+    std::thread::spawn(move || File::options().write(true).open(writer).unwrap().write_all(&bytes).unwrap());
+    assert_like_the_layout(directory.path(), &archive(&pipe), &spool);
     assert_eq!(fs::read_dir(&spool).unwrap().count(), 0);
 }
 

@@ -260,6 +260,11 @@ fn a_file_that_changes_while_it_is_read() {
     change(|path| File::options().append(true).open(path).unwrap().write_all(b"more").unwrap());
     change(|path| File::options().write(true).open(path).unwrap().set_len(100 << 10).unwrap());
     change(|path| fs::write(path, vec![b'y'; 1 << 20]).unwrap());
+    // The size alone tells.
+    change(|path| {
+        File::options().append(true).open(path).unwrap().write_all(b"more").unwrap();
+        set_mtime(path, 1, 0);
+    });
 }
 
 #[test]

@@ -47,16 +47,15 @@ fn a_pipe_is_read_once() {
     let pipe = directory.path().join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let bytes = Layer::gzip(&tar(&[b'x'; 300_000])).blob.unwrap();
-    std::thread::scope(|scope| {
-        scope.spawn(|| File::options().write(true).open(&pipe).unwrap().write_all(&bytes).unwrap());
-        let source = source(&name(&pipe)).unwrap();
-        let image = source.resolve(&Platform::host()).unwrap();
-        assert_eq!(image.layers[0].media_type.as_deref(), Some(media_type::OCI_LAYER_GZIP));
-        assert_eq!(image.layers[0].expected.size, None);
-        assert_eq!(read(source.open_layer(&image, 0).unwrap()), bytes);
-        let again = source.open_layer(&image, 0).err().unwrap();
-        assert!(matches!(&again, Error::AlreadyRead { path } if *path == pipe), "{again:?}");
-    });
+    let (sent, writer) = (bytes.clone(), pipe.clone());
+    std::thread::spawn(move || File::options().write(true).open(writer).unwrap().write_all(&sent).unwrap());
+    let source = source(&name(&pipe)).unwrap();
+    let image = source.resolve(&Platform::host()).unwrap();
+    assert_eq!(image.layers[0].media_type.as_deref(), Some(media_type::OCI_LAYER_GZIP));
+    assert_eq!(image.layers[0].expected.size, None);
+    assert!(read(source.open_layer(&image, 0).unwrap()) == bytes);
+    let again = source.open_layer(&image, 0).err().unwrap();
+    assert!(matches!(&again, Error::AlreadyRead { path } if *path == pipe), "{again:?}");
 }
 
 /// Standard input is the process's: the test starts itself again, with a tarball there.

@@ -10,3 +10,4 @@ mod layout;
 mod random;
 mod sample;
 mod sizes;
+mod written;

@@ -104,6 +104,19 @@ impl Layer {
         self.leaf(path.as_bytes(), Metadata { mode: 0o644, ..metadata() }, Leaf::File(content))
     }
 
+    /// An executable file with these bytes.
+    pub(crate) fn program(&mut self, path: &str, bytes: &[u8]) -> &mut Self {
+        let source_block = self.pack.length;
+        for (block, chunk) in (source_block..).zip(bytes.chunks(4096)) {
+            self.pack.blocks.insert(block, chunk.to_vec());
+        }
+        let block_count = (bytes.len() as u64).div_ceil(BLOCK_SIZE);
+        self.pack.length += block_count;
+        let extents = vec![Extent { logical_block: 0, source_block, block_count }];
+        let content = Content { size: bytes.len() as u64, source: SourceId(0), extents };
+        self.leaf(path.as_bytes(), metadata(), Leaf::File(content))
+    }
+
     pub(crate) fn blocks(&mut self, path: &str, blocks: u64) -> &mut Self {
         let content = self.content(blocks);
         self.file(path, content)

@@ -1,7 +1,6 @@
 //! Filesystems of many sizes.
 
 use offshoot_ext4::{Error, Options, Plan, Size};
-use offshoot_testkit::oracle;
 use offshoot_tree::Merge;
 
 use crate::check;
@@ -166,35 +165,4 @@ fn a_thousand_sizes() {
         let plan = Plan::new(&empty, &exact(bytes)).unwrap();
         assert_eq!(plan.size_bytes(), bytes);
     }
-}
-
-/// The kernel makes an image larger while it is mounted: what growth was reserved for.
-#[test]
-fn grows_online() {
-    if !oracle::root() || !oracle::available(&["resize2fs", "losetup", "mount", "e2fsck"]) {
-        return;
-    }
-    // Not even root may where the machine was given no CAP_SYS_RESOURCE, bit 24.
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:\t")).unwrap();
-    if u64::from_str_radix(effective, 16).unwrap() >> 24 & 1 == 0 {
-        eprintln!("skipped: sizes::grows_online: needs CAP_SYS_RESOURCE");
-        return;
-    }
-    let (files, packs) = tree(|layer| {
-        layer.blocks("file", 2000);
-    });
-    let image = Image::new(&files, &packs, &options()).unwrap();
-    std::fs::File::options().write(true).open(image.path()).unwrap().set_len(20 * GIB).unwrap();
-    let mount = offshoot_testkit::LoopMount::read_write(&image.path());
-    let device = oracle::run(oracle::command("findmnt").args(["-no", "SOURCE"]).arg(mount.path()));
-    oracle::run(oracle::command("resize2fs").arg(device.trim()));
-    std::fs::write(mount.path().join("new"), vec![7; 1 << 20]).unwrap();
-    mount.unmount();
-    oracle::e2fsck(&image.path());
-    let stats = oracle::debugfs(&image.path(), "stats");
-    assert!(
-        stats.lines().any(|line| line.starts_with("Block count:") && line.ends_with("5242880")),
-        "{stats}"
-    );
 }

@@ -123,7 +123,8 @@ fn flipped_bits_of_a_compressed_stream() {
     let tar = Tar::new().file(b"a", &noise(1, 300)).finish();
     let expected = Some(Digest::of(&tar));
     for blob in [gzip(&tar), zstd(&tar)] {
-        for bit in 0..blob.len() * 8 {
+        // Another bit of each byte.
+        for bit in (0..blob.len() * 8).step_by(9) {
             let mut bad = blob.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
             let request = Request { diff_id: expected, sync: false, ..Request::default() };
@@ -135,6 +136,46 @@ fn flipped_bits_of_a_compressed_stream() {
             let request = Request { expected: digest, sync: false, ..Request::default() };
             assert!(matches!(make_with(&bad, &request), Err(Error::Blob(VerifyError::Digest { .. }))));
         }
+    }
+}
+
+#[test]
+fn gzip_members_that_contradict_themselves() {
+    let tar = sample();
+    let blob = gzip(&tar);
+    // Its CRC-32, its length, and its first block's type: 3 does not exist.
+    let trailer = blob.len() - 8;
+    for (position, mask) in
+        [(trailer, 1), (trailer + 3, 0x80), (trailer + 4, 1), (trailer + 7, 0x80), (10, 6)]
+    {
+        let mut bad = blob.clone();
+        bad[position] |= mask;
+        bad[position] ^= if bad[position] == blob[position] { mask } else { 0 };
+        match make(&bad) {
+            Err(Error::Stream { problem: StreamProblem::GzipTrailer, .. }) if position >= trailer => {}
+            Err(Error::Stream { problem: StreamProblem::Deflate(_), .. }) if position < trailer => {}
+            other => panic!("byte {position}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_large_blob_that_is_damaged_early_is_read_to_its_end() {
+    // Far more than lies in the buffers when decoding fails.
+    let blob = gzip(&Tar::new().file(b"f", &noise(1, 8 << 20)).finish());
+    let expected = Expected { digest: Some(Digest::of(&blob)), size: Some(blob.len() as u64) };
+    for position in [2, 100, 1000] {
+        let mut bad = blob.clone();
+        bad[position] ^= 0x10;
+        let attempt = |expected| make_with(&bad, &Request { expected, sync: false, ..Request::default() });
+        let told = attempt(expected);
+        assert!(matches!(told, Err(Error::Blob(VerifyError::Digest { .. }))), "{position}: {told:?}");
+        let untold = attempt(Expected::default());
+        assert!(matches!(untold, Err(Error::Stream { .. } | Error::Tar { .. })), "{position}: {untold:?}");
+        // A blob that is right, and yet no tar: the image's own fault.
+        let digest = Some(Digest::of(&bad));
+        let fault = attempt(Expected { digest, ..expected });
+        assert!(matches!(fault, Err(Error::Stream { .. } | Error::Tar { .. })), "{position}: {fault:?}");
     }
 }
 

@@ -1,6 +1,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use offshoot_oci::ImageName;
 use offshoot_store::Digest;
 
 use crate::VmId;
@@ -88,9 +89,14 @@ pub enum Error {
         /// What was to be cloned.
         path: PathBuf,
     },
-    /// The current directory cannot be told.
-    #[error("cannot find the current directory")]
-    CurrentDirectory(#[source] io::Error),
+    /// The image has no canonical name: its path is not UTF-8, or has a colon, or the current directory is gone.
+    #[error("the image {image} cannot be named in the store")]
+    ImageName {
+        /// As it was asked for.
+        image: String,
+        /// Why not.
+        source: io::Error,
+    },
     /// A value has no JSON form.
     #[error("cannot encode a derivation")]
     Encode(#[source] serde_json::Error),
@@ -138,6 +144,10 @@ pub enum ErrorKind {
 }
 
 impl Error {
+    pub(crate) fn image_name(image: &ImageName) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::ImageName { image: image.to_string(), source }
+    }
+
     pub(crate) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { operation, path: path.to_owned(), source }
     }
@@ -172,7 +182,10 @@ impl Error {
             Self::OutputExists { .. } | Self::CloneConflict { .. } => ErrorKind::Conflict,
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::NoReflink { .. } => ErrorKind::Unsupported,
-            Self::Disk { .. } | Self::CurrentDirectory(_) | Self::Encode(_) | Self::Io { .. } => {
+            Self::ImageName { source, .. } if source.kind() == io::ErrorKind::InvalidInput => {
+                ErrorKind::Usage
+            }
+            Self::Disk { .. } | Self::ImageName { .. } | Self::Encode(_) | Self::Io { .. } => {
                 ErrorKind::Failure
             }
         }

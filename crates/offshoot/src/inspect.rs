@@ -63,7 +63,7 @@ impl Store {
             return Ok(vec![Inspection::Clone { record: clone.record, path: clone.path }]);
         }
         let canonical = match name.parse::<offshoot_oci::ImageName>() {
-            Ok(image) => image.canonical().map_err(Error::CurrentDirectory)?,
+            Ok(image) => image.canonical().map_err(Error::image_name(&image))?,
             Err(_) => name.to_owned(),
         };
         let images: Vec<_> = self

@@ -46,7 +46,7 @@ impl Store {
         progress: &dyn Progress,
     ) -> Result<ImageRecord, Error> {
         let platform = options.platform.clone().unwrap_or_else(Platform::host);
-        let reference = image.canonical().map_err(Error::CurrentDirectory)?;
+        let reference = image.canonical().map_err(Error::image_name(image))?;
         let spool = self.directory.stage()?;
         let source = offshoot_oci::open(image, spool.path())?;
         let resolved = source.resolve(&platform)?;

@@ -127,7 +127,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct PullArguments {
-    /// The image: oci:DIR[:TAG], oci-archive:FILE[:TAG], tar:FILE, dir:DIR or scratch:
+    #[arg(help = "The image: oci:DIR[:TAG], oci-archive:FILE[:TAG], tar:FILE, dir:DIR or scratch:")]
     pub(crate) image: ImageName,
     /// Which image of an index [default: the host's]
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]

@@ -19,6 +19,8 @@ const VERSION: u32 = 1;
 const PREFIX_LEN: usize = 12;
 /// The digest at the end.
 const DIGEST_LEN: usize = 32;
+/// How much is hashed and written at once.
+const WRITE_LEN: usize = 256 << 10;
 
 /// What a pack says about itself as a whole. Sizes in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,11 +66,12 @@ impl Index {
     pub(crate) fn write(&self, path: &Path, sync: bool) -> Result<(), Error> {
         let host = |operation| move |source| Error::Host { operation, path: path.to_owned(), source };
         let file = File::create_new(path).map_err(host("create"))?;
-        let mut output = Hashing { output: BufWriter::new(&file), hasher: Hasher::new() };
+        let hashing = Hashing { output: &file, hasher: Hasher::new() };
+        let mut output = BufWriter::with_capacity(WRITE_LEN, hashing);
         self.encode(&mut output).map_err(host("write"))?;
-        let Hashing { mut output, hasher } = output;
+        let Hashing { mut output, hasher } =
+            output.into_inner().map_err(|error| host("write")(error.into_error()))?;
         output.write_all(hasher.finish().as_bytes()).map_err(host("write"))?;
-        output.flush().map_err(host("write"))?;
         if sync {
             file.sync_all().map_err(host("sync"))?;
         }
@@ -87,11 +90,14 @@ impl Index {
             data_bytes,
             entries: length::in_file(self.changes.len()),
         };
-        postcard::to_io(&head, &mut *output).map_err(io::Error::other)?;
+        // Not `postcard::to_io`, which flushes after each value.
+        let mut bytes = postcard::to_extend(&head, Vec::new()).map_err(io::Error::other)?;
         for (change, checksum) in self.changes.iter().zip(&self.checksums) {
-            postcard::to_io(&EntryRef(change, *checksum), &mut *output).map_err(io::Error::other)?;
+            output.write_all(&bytes)?;
+            bytes.clear();
+            bytes = postcard::to_extend(&EntryRef(change, *checksum), bytes).map_err(io::Error::other)?;
         }
-        Ok(())
+        output.write_all(&bytes)
     }
 
     /// Decodes the bytes of an index, and checks that it describes exactly that much data.

@@ -14,15 +14,14 @@ const MAX_SOURCE_BLOCKS: u64 = 1 << 51;
 /// The shortest run worth an extent of its own: 1 MiB.
 const MIN_SHARED_BLOCKS: u64 = 256;
 
-/// A range of a source's blocks, all of them in use and none twice, as long as can be.
+/// A range of a source's blocks, all of them in use, as long as can be. What two extents name both is in two
+/// runs, since files do not share blocks on ext4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Run {
     pub(crate) source: SourceId,
     /// Its first block in the source.
     pub(crate) source_block: u64,
     pub(crate) blocks: u64,
-    /// It has blocks that another run has too: files do not share blocks on ext4.
-    pub(crate) again: bool,
 }
 
 /// Where an extent of a file begins: which run, and how many blocks into it.
@@ -104,18 +103,18 @@ impl Contents {
                 }
                 _ => {
                     put(reference, next, 0);
-                    runs.push(Run { source, source_block, blocks, again: false });
+                    runs.push(Run { source, source_block, blocks });
                 }
             }
         }
         for reference in again {
             put(reference, runs.len(), 0);
             let Reference { source, source_block, blocks, .. } = *reference;
-            runs.push(Run { source, source_block, blocks, again: true });
+            runs.push(Run { source, source_block, blocks });
         }
         let mut shareable: Vec<u32> = (0..)
             .zip(&runs)
-            .filter(|(_, run)| !run.again && run.blocks >= MIN_SHARED_BLOCKS)
+            .filter(|(_, run)| run.blocks >= MIN_SHARED_BLOCKS)
             .map(|(number, _)| number)
             .collect();
         let blocks_of = |run: u32| runs.get(index(u64::from(run))).map_or(0, |run| run.blocks);

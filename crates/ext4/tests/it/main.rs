@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
+mod backups;
 mod boundaries;
 mod check;
 mod hostile;

@@ -2,11 +2,11 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use offshoot_store::Writeback;
 use offshoot_tree::{Content, Extent, SourceId};
 
 use crate::block::{self, BLOCK_LEN};
 use crate::tar::{Failure, Segment};
-use crate::writeback::Writeback;
 use crate::{Error, Limit, length};
 
 /// What is gathered before it is written. Large enough that the calls cost nothing, small enough to stay in

@@ -32,7 +32,6 @@ mod pack;
 mod pipeline;
 mod raw_path;
 mod tar;
-mod writeback;
 
 pub use compression::Compression;
 pub use error::{DataProblem, Error, IndexProblem, Limit, StreamProblem, TarProblem};

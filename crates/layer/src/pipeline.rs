@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
-use offshoot_store::{Digest, Expected, Hasher, VerifyingReader};
+use offshoot_store::{Digest, Expected, Hasher, VerifyingReader, Writeback};
 use offshoot_tree::{Change, Leaf};
 
 use crate::change::{self, Meaning};
@@ -17,7 +17,6 @@ use crate::data::{ContentsError, DataWriter, Placement};
 use crate::decode::{Decoder, Step};
 use crate::index::{self, Head, Index};
 use crate::tar::{Failure, Reader};
-use crate::writeback::Writeback;
 use crate::{Compression, Error, Limit, Limits, RawPath, TarProblem, length};
 
 /// The blob as it is read. Few and small: the reader is the fastest stage.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use offshoot_ext4::Plan;
 use offshoot_layer::{Limits, Pack};
 use offshoot_oci::{ImageConfig, ImageName, Injection, Platform};
-use offshoot_store::{Area, Digest, Durability, EntryName, RecordArea};
+use offshoot_store::{Area, Digest, Durability, EntryName, RecordArea, Writeback};
 use offshoot_tree::{Merge, SourceId, Tree};
 
 use crate::disk::Disk;
@@ -157,7 +157,15 @@ impl Store {
         let staging = self.directory.stage()?;
         let path = staging.path().join(records::DISK);
         let file = File::create_new(&path).map_err(Error::io("create", &path))?;
-        plan.emit(&mut Disk::new(&file, packs, progress)).map_err(failed)?;
+        let (writeback, wake) = Writeback::new(true);
+        let written_back = std::thread::scope(|scope| {
+            let file = &file;
+            let written_back = scope.spawn(move || Writeback::run(file, &wake));
+            let emitted = plan.emit(&mut Disk::new(file, packs, writeback, progress)).map_err(failed);
+            let written_back = written_back.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            emitted.map(|()| written_back)
+        })?;
+        written_back.map_err(Error::io("sync", &path))?;
         let read_only = fs::Permissions::from_mode(0o444);
         file.set_permissions(read_only).map_err(Error::io("set the mode of", &path))?;
         Durability::Durable.sync_file(&file, &path)?;

@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use offshoot_ext4::{Sink, Transfer};
-use offshoot_store::{copy_range, copy_range_in_kernel, share_range};
+use offshoot_store::{Writeback, copy_range, copy_range_in_kernel, share_range};
 use offshoot_tree::SourceId;
 
 use crate::progress::{self, Event, Progress};
@@ -14,15 +14,24 @@ pub(crate) struct Disk<'a> {
     file: &'a File,
     /// By [`SourceId`].
     packs: Vec<File>,
+    writeback: Writeback,
     progress: &'a dyn Progress,
     /// Until the filesystem has said that it cannot.
     can_share: Cell<bool>,
     buffer: Vec<u8>,
 }
 
+/// How much is copied before the disk hears of it.
+const PIECE_BYTES: u64 = 32 << 20;
+
 impl<'a> Disk<'a> {
-    pub(crate) fn new(file: &'a File, packs: Vec<File>, progress: &'a dyn Progress) -> Self {
-        Self { file, packs, progress, can_share: Cell::new(true), buffer: Vec::new() }
+    pub(crate) fn new(
+        file: &'a File,
+        packs: Vec<File>,
+        writeback: Writeback,
+        progress: &'a dyn Progress,
+    ) -> Self {
+        Self { file, packs, writeback, progress, can_share: Cell::new(true), buffer: Vec::new() }
     }
 
     fn share(&self, pack: &File, pack_offset: u64, offset: u64, length: u64) -> io::Result<bool> {
@@ -30,6 +39,25 @@ impl<'a> Disk<'a> {
             self.can_share.set(share_range(pack, pack_offset, self.file, offset, length)?);
         }
         Ok(self.can_share.get())
+    }
+
+    fn copy(
+        &mut self,
+        source: SourceId,
+        source_offset: u64,
+        offset: u64,
+        length: u64,
+        how: Transfer,
+    ) -> io::Result<()> {
+        let pack = self.packs.get(source.0 as usize).ok_or(io::ErrorKind::NotFound)?;
+        match how {
+            Transfer::Share if self.share(pack, source_offset, offset, length)? => return Ok(()),
+            Transfer::Share => copy_range_in_kernel(pack, source_offset, self.file, offset, length)?,
+            // Copied through memory also where it could be shared: short runs would cost every clone.
+            Transfer::Copy => copy_range(pack, source_offset, self.file, offset, length, &mut self.buffer)?,
+        }
+        self.writeback.wrote(length);
+        Ok(())
     }
 }
 
@@ -41,6 +69,7 @@ impl Sink for Disk<'_> {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         progress::check(self.progress)?;
         self.file.write_all_at(bytes, offset)?;
+        self.writeback.wrote(bytes.len() as u64);
         self.progress.event(Event::BuildWrote { bytes: bytes.len() as u64 });
         Ok(())
     }
@@ -53,15 +82,17 @@ impl Sink for Disk<'_> {
         length: u64,
         how: Transfer,
     ) -> io::Result<()> {
-        progress::check(self.progress)?;
-        let pack = self.packs.get(source.0 as usize).ok_or(io::ErrorKind::NotFound)?;
-        match how {
-            Transfer::Share if self.share(pack, source_offset, offset, length)? => {}
-            Transfer::Share => copy_range_in_kernel(pack, source_offset, self.file, offset, length)?,
-            // Copied through memory also where it could be shared: short runs would cost every clone.
-            Transfer::Copy => copy_range(pack, source_offset, self.file, offset, length, &mut self.buffer)?,
+        // What can be shared is shared in one call; what is copied is copied in pieces.
+        let shared = how == Transfer::Share && self.can_share.get();
+        let piece = if shared { length } else { PIECE_BYTES };
+        let mut done = 0;
+        while done < length {
+            progress::check(self.progress)?;
+            let count = piece.min(length - done);
+            self.copy(source, source_offset + done, offset + done, count, how)?;
+            self.progress.event(Event::BuildWrote { bytes: count });
+            done += count;
         }
-        self.progress.event(Event::BuildWrote { bytes: length });
         Ok(())
     }
 }

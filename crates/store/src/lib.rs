@@ -17,6 +17,7 @@ mod staging;
 mod store_dir;
 mod transfer;
 mod verify;
+mod writeback;
 
 pub use area::{Area, RecordArea};
 pub use digest::{Digest, DigestError, Hasher};
@@ -28,3 +29,4 @@ pub use staging::{Published, Staging};
 pub use store_dir::StoreDir;
 pub use transfer::{clone_file, copy_holes, copy_range, copy_range_in_kernel, share_range};
 pub use verify::{Expected, VerifyError, VerifyingReader};
+pub use writeback::Writeback;

@@ -6,31 +6,34 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 /// Written bytes that are worth telling the disk about.
 const INTERVAL: u64 = 32 << 20;
 
-/// Has a growing file written to disk while it grows, so that the sync at its end finds little left to do.
+/// Has a large file written to disk while it is being made, so that the sync at its end finds little left to do.
+///
+/// Whoever writes holds this and tells it of every write; [`run`](Self::run) is for a thread beside, which ends when
+/// this is dropped.
 ///
 /// `fdatasync` on a thread of its own, rather than `sync_file_range`, which rustix lacks, or
 /// `posix_fadvise(POSIX_FADV_DONTNEED)`, which would throw pages out of the cache that whoever builds a disk
 /// from the pack reads right after.
 #[derive(Debug)]
-pub(crate) struct Writeback {
+pub struct Writeback {
     wake: Option<SyncSender<()>>,
     unsynced: Cell<u64>,
 }
 
 impl Writeback {
-    /// What the writer holds, and what [`run`](Self::run) waits on. Without `sync` there is nothing to do.
-    pub(crate) fn new(sync: bool) -> (Self, Receiver<()>) {
+    /// What the writer holds, and what [`run`](Self::run) waits on. Without `sync`, nothing is ever done.
+    pub fn new(sync: bool) -> (Self, Receiver<()>) {
         let (wake, receiver) = sync_channel(1);
         (Self { wake: sync.then_some(wake), unsynced: Cell::new(0) }, receiver)
     }
 
     /// Whether the file is to be synced at all.
-    pub(crate) fn is_on(&self) -> bool {
+    pub fn is_on(&self) -> bool {
         self.wake.is_some()
     }
 
     /// The writer wrote that many bytes.
-    pub(crate) fn wrote(&self, bytes: u64) {
+    pub fn wrote(&self, bytes: u64) {
         let Some(wake) = &self.wake else { return };
         self.unsynced.set(self.unsynced.get().saturating_add(bytes));
         // Where it is still at work, the next write will ask again.
@@ -41,7 +44,7 @@ impl Writeback {
 
     /// Syncs whenever the writer has written enough, until the writer is gone. An error must not be lost:
     /// the kernel reports it once.
-    pub(crate) fn run(file: &File, wake: &Receiver<()>) -> io::Result<()> {
+    pub fn run(file: &File, wake: &Receiver<()>) -> io::Result<()> {
         while wake.recv().is_ok() {
             file.sync_data()?;
         }

@@ -86,7 +86,7 @@ fn the_superblock_says_what_was_asked_for() {
         "Inode count:              655360",
         "Block count:              2621440",
         "Reserved block count:     0",
-        // Ten bases of 65 blocks, bitmaps and inode tables of 80 groups, and the journal.
+        // Nine bases of 65 blocks, bitmaps and inode tables of 80 groups, and the journal.
         "Overhead clusters:        58089",
         "Reserved GDT blocks:      62",
         "Flex block group size:    16",

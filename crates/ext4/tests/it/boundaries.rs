@@ -61,6 +61,19 @@ fn times_before_1970_and_after_2038() {
     check::kernel(&tree, &packs, &image.path());
 }
 
+/// e2fsck takes such times for an old kernel's mistake about times before 1970; the kernel reads them right.
+#[test]
+fn times_that_e2fsck_doubts() {
+    let (tree, packs) = tree(|layer| {
+        for (name, seconds) in [("2310", 3 * (1 << 32) - (1 << 31)), ("2378", 3 * (1 << 32) - 1)] {
+            let mtime = Timestamp { seconds, nanoseconds: 5 };
+            layer.leaf(name.as_bytes(), Metadata { mtime, ..metadata() }, Leaf::Fifo);
+        }
+    });
+    let image = Image::new(&tree, &packs, &options()).unwrap();
+    check::kernel(&tree, &packs, &image.path());
+}
+
 #[test]
 fn times_that_do_not_fit_become_the_nearest() {
     let (tree, packs) = tree(|layer| {

@@ -67,6 +67,7 @@ impl ScratchFilesystem {
             .unwrap_or_else(|error| panic!("cannot make {}: {error}", image.display()));
         oracle::run(oracle::command(&format!("mkfs.{}", filesystem.name())).arg("-q").arg(&image));
         let mount = LoopMount::with_options(&image, filesystem.name(), "loop");
+        bypass_host_cache(mount.path());
         Self { mount, _directory: directory }
     }
 
@@ -74,6 +75,13 @@ impl ScratchFilesystem {
     pub fn path(&self) -> &Path {
         self.mount.path()
     }
+}
+
+/// Has the loop device write past the host's page cache where the host can: below a filesystem on a disk there
+/// is no second cache that everything is copied through once more.
+fn bypass_host_cache(mounted: &Path) {
+    let device = oracle::run(oracle::command("findmnt").args(["-n", "-o", "SOURCE"]).arg(mounted));
+    let _ = oracle::output(oracle::command("losetup").args(["--direct-io=on", device.trim()]));
 }
 
 #[cfg(test)]

@@ -143,10 +143,10 @@ pub(crate) struct BuildArguments {
     /// Also write the disk to FILE, which must not exist
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Name the template
+    /// Name the template; a name that stands for another one moves to this one
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<TemplateName>,
-    /// The disk's size, like 512M or 10G [default: contents and metadata, and 25 % or 64 MiB more]
+    /// The disk's size, like 512M or 10G, rounded down to 4 KiB [default: contents and metadata, and 25 % or 64 MiB more]
     #[arg(long, value_name = "SIZE")]
     pub(crate) size: Option<Size>,
     /// Headroom in percent of what the image needs, where no size is given

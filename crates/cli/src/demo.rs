@@ -8,10 +8,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use offshoot::{BuildOptions, Clone, CloneOptions, ImageName, PullOptions, Store, Template, VmId};
+use offshoot::{BuildOptions, Clone, CloneOptions, ImageName, Progress, PullOptions, Store, Template, VmId};
 
 use crate::arguments::{Arguments, Format};
 use crate::exit::Error;
+use crate::progress::Reporter;
 use crate::render::{self, json};
 use crate::session;
 use measure::Measurements;
@@ -47,13 +48,14 @@ pub(crate) fn run(arguments: &Arguments, directory: Option<&Path>) -> Result<(),
     })?;
     let clones =
         measured.repeated(&format!("clone: {CLONES} VMs' disks, {THREADS} at a time"), CLONES, || {
-            let clones = clone_all(&store, &template)?;
+            let clones = clone_all(&store, &template, &progress)?;
             let bytes = clones.iter().map(|clone| clone.record.size_bytes).sum();
             Ok((clones, bytes))
         })?;
-    let checks = check::all(&template, &clones)?;
+    let checks = interruptible(&progress, || check::all(&template, &clones))?;
     measured.repeated(&format!("release: the {CLONES} clones"), CLONES, || {
-        clones.iter().try_for_each(|clone| store.release(&clone.record.vm_id))?;
+        let release = |clone: &Clone| Ok(store.release(&clone.record.vm_id)?);
+        clones.iter().try_for_each(|clone| interruptible(&progress, || release(clone)))?;
         Ok(((), 0))
     })?;
 
@@ -75,7 +77,7 @@ pub(crate) fn run(arguments: &Arguments, directory: Option<&Path>) -> Result<(),
     })
 }
 
-fn clone_all(store: &Store, template: &Template) -> Result<Vec<Clone>, Error> {
+fn clone_all(store: &Store, template: &Template, progress: &Reporter) -> Result<Vec<Clone>, Error> {
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Vec::with_capacity(CLONES));
     let options = CloneOptions { ephemeral: true, ..CloneOptions::default() };
@@ -85,7 +87,7 @@ fn clone_all(store: &Store, template: &Template) -> Result<Vec<Clone>, Error> {
             if number >= CLONES {
                 return;
             }
-            let result = clone_one(store, template, number, &options);
+            let result = interruptible(progress, || clone_one(store, template, number, &options));
             results.lock().unwrap_or_else(PoisonError::into_inner).push(result);
         }
     };
@@ -96,6 +98,11 @@ fn clone_all(store: &Store, template: &Template) -> Result<Vec<Clone>, Error> {
     });
     let clones = results.into_inner().unwrap_or_else(PoisonError::into_inner);
     clones.into_iter().collect()
+}
+
+/// A step of the demonstration, unless it is to end.
+fn interruptible<T>(progress: &Reporter, step: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    if progress.cancelled() { Err(Error::Interrupted) } else { step() }
 }
 
 fn clone_one(

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -14,6 +14,12 @@ pub(crate) enum Error {
         name: String,
         reason: ImageNameError,
     },
+    /// Not a template in the store, and as an image it cannot be had.
+    NoTemplate {
+        name: String,
+        source: Box<offshoot::Error>,
+    },
+    Interrupted,
     NoHome,
     Output(io::Error),
     File {
@@ -35,16 +41,9 @@ impl Error {
     /// The codes of the design: they are part of the command line's contract.
     fn code(&self) -> u8 {
         match self {
-            Self::Library(error) => match error.kind() {
-                ErrorKind::Usage => 2,
-                ErrorKind::NotFound => 3,
-                ErrorKind::Conflict => 4,
-                ErrorKind::Integrity => 5,
-                ErrorKind::NoSpace => 6,
-                ErrorKind::Unsupported => 8,
-                ErrorKind::Interrupted => 130,
-                _ => 1,
-            },
+            Self::Library(error) => library_code(error),
+            Self::NoTemplate { source, .. } => library_code(source),
+            Self::Interrupted => 130,
             Self::Name { .. } => 2,
             Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => 6,
             Self::NoHome
@@ -57,11 +56,27 @@ impl Error {
     }
 }
 
+fn library_code(error: &offshoot::Error) -> u8 {
+    match error.kind() {
+        ErrorKind::Usage => 2,
+        ErrorKind::NotFound => 3,
+        ErrorKind::Conflict => 4,
+        ErrorKind::Integrity => 5,
+        ErrorKind::NoSpace => 6,
+        ErrorKind::Unsupported => 8,
+        ErrorKind::Interrupted => 130,
+        _ => 1,
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Library(error) => fmt::Display::fmt(error, f),
-            Self::Name { name, .. } => write!(f, "there is no template {name:?} in the store"),
+            Self::Name { name, .. } | Self::NoTemplate { name, .. } => {
+                write!(f, "there is no template {name:?} in the store")
+            }
+            Self::Interrupted => f.write_str("interrupted"),
             Self::NoHome => f.write_str("neither XDG_DATA_HOME nor HOME is set; name the store with --store"),
             Self::Output(_) => f.write_str("cannot write the result"),
             Self::File { operation, path, .. } => write!(f, "cannot {operation} {}", path.display()),
@@ -79,7 +94,8 @@ impl std::error::Error for Error {
             Self::Output(source) | Self::File { source, .. } | Self::Signals(source) => Some(source),
             Self::Json(source) => Some(source),
             Self::Name { reason, .. } => Some(reason),
-            Self::NoHome | Self::Demo(_) => None,
+            Self::NoTemplate { source, .. } => Some(&**source),
+            Self::Interrupted | Self::NoHome | Self::Demo(_) => None,
         }
     }
 }
@@ -96,6 +112,11 @@ impl From<serde_json::Error> for Error {
     }
 }
 
+/// A line on standard error. Where nobody can read it, that is no reason to fail.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 /// One line on standard error: what failed, and why, down to the cause.
 pub(crate) fn report(error: &Error) -> ExitCode {
     let mut line = format!("offshoot: {error}");
@@ -104,6 +125,6 @@ pub(crate) fn report(error: &Error) -> ExitCode {
         line.push_str(&format!(": {error}"));
         cause = error.source();
     }
-    eprintln!("{}", line.replace('\n', " "));
+    say(&line.replace('\n', " "));
     ExitCode::from(error.code())
 }

@@ -8,6 +8,7 @@ use offshoot::{Event, Progress};
 use serde_json::json;
 
 use crate::arguments::{Arguments, ProgressMode};
+use crate::exit::say;
 use crate::size::Size;
 
 /// Shows the events of an operation on standard error, and tells it about interrupts.
@@ -56,16 +57,17 @@ fn plain(event: Event<'_>, verbose: bool) {
     match event {
         Event::LayerStarted { index, count, bytes, .. } => {
             let size = bytes.map(|bytes| format!(", {}", Size(bytes))).unwrap_or_default();
-            eprintln!("layer {} of {count}{size}", index + 1);
+            say(&format!("layer {} of {count}{size}", index + 1));
         }
         Event::LayerFinished { index, reused } => {
-            eprintln!("layer {} {}", index + 1, if reused { "was packed already" } else { "packed" });
+            let how = if reused { "was packed already" } else { "packed" };
+            say(&format!("layer {} {how}", index + 1));
         }
-        Event::BuildStarted { bytes } => eprintln!("writing the template, {}", Size(bytes)),
+        Event::BuildStarted { bytes } => say(&format!("writing the template, {}", Size(bytes))),
         Event::BuildFinished { reused } => {
-            eprintln!("template {}", if reused { "was there already" } else { "built" });
+            say(if reused { "template was there already" } else { "template built" });
         }
-        Event::Note { message } if verbose => eprintln!("{message}"),
+        Event::Note { message } if verbose => say(message),
         _ => {}
     }
 }
@@ -85,7 +87,7 @@ fn json(event: Event<'_>) {
         Event::Note { message } => json!({"event": "note", "message": message}),
         _ => return,
     };
-    eprintln!("{value}");
+    say(&value.to_string());
 }
 
 #[derive(Default)]

@@ -5,21 +5,23 @@ use std::io::{self, Write};
 
 use crate::exit::Error;
 
-/// Prints a result on standard output. A reader that has gone (`offshoot clones | head`) is no failure.
+/// Prints a result on standard output.
 pub(crate) fn print(text: &str) -> Result<(), Error> {
-    let mut output = io::stdout().lock();
-    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result.map_err(Error::Output),
-    }
+    write(text.as_bytes())
 }
 
 /// Prints a path's own bytes, and a newline.
 pub(crate) fn print_path(path: &std::path::Path) -> Result<(), Error> {
-    use std::os::unix::ffi::OsStrExt;
-    let mut line = path.as_os_str().as_bytes().to_vec();
-    line.push(b'\n');
-    io::stdout().lock().write_all(&line).map_err(Error::Output)
+    write(&[path.as_os_str().as_encoded_bytes(), b"\n"].concat())
+}
+
+/// A reader that has gone (`offshoot clones | head`) is no failure.
+fn write(bytes: &[u8]) -> Result<(), Error> {
+    let mut output = io::stdout().lock();
+    match output.write_all(bytes).and_then(|()| output.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.map_err(Error::Output),
+    }
 }
 
 /// Prints a value as one document of JSON.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use offshoot_ext4::Plan;
 use offshoot_layer::{Limits, Pack};
 use offshoot_oci::{ImageConfig, ImageName, Injection, Platform};
-use offshoot_store::{Area, Digest, Durability, EntryName, RecordArea, Writeback};
+use offshoot_store::{Area, Digest, Durability, EntryName, Published, RecordArea, Writeback};
 use offshoot_tree::{Merge, SourceId, Tree};
 
 use crate::disk::Disk;
@@ -115,18 +115,20 @@ impl Store {
     ) -> Result<Template, Error> {
         let id = derivation.template_id()?;
         let reused = |mut template: Template, image: ImageIdentity| {
+            // Whoever published it may not have come to sync it.
+            self.directory.sync_area(Area::Templates)?;
             progress.event(Event::BuildFinished { reused: true });
             // Several images may make one template; this caller asked for this one.
             template.record.image = image;
-            template
+            Ok(template)
         };
         let image = self.identify(image)?;
         if let Some(template) = self.template(id)? {
-            return Ok(reused(template, image));
+            return reused(template, image);
         }
         let _maker = self.directory.lock_key(Area::Templates, &id.entry())?;
         if let Some(template) = self.template(id)? {
-            return Ok(reused(template, image));
+            return reused(template, image);
         }
         self.emit(id, derivation, image, progress)
     }
@@ -179,7 +181,12 @@ impl Store {
             created_at: records::now(),
         };
         staging.write_record(records::TEMPLATE_RECORD, &record, Durability::Durable)?;
-        staging.publish(Area::Templates, &id.entry(), Durability::Durable)?;
+        if staging.publish(Area::Templates, &id.entry(), Durability::Durable)? == Published::Already {
+            // We alone may make it, and looked whether it was there.
+            return Err(Error::TemplateDamaged {
+                path: self.directory.entry_path(Area::Templates, &id.entry()),
+            });
+        }
         progress.event(Event::BuildFinished { reused: false });
         Ok(Template { path: self.template_disk(id), record, name: None })
     }
@@ -190,7 +197,10 @@ impl Store {
         let mut packs = Vec::with_capacity(layers.len());
         for (source, &diff_id) in (0..).map(SourceId).zip(layers) {
             let directory = self.directory.entry_path(Area::Layers, &diff_id.into());
-            let pack = Pack::open(&directory).map_err(|source| Error::Pack { diff_id, source })?;
+            let pack = Pack::open(&directory).map_err(|source| match source {
+                offshoot_layer::Error::Host { .. } => Error::PackUnreadable { diff_id, source },
+                source => Error::Pack { diff_id, source },
+            })?;
             let (changes, data) = pack.into_parts();
             merge.apply(source, changes).map_err(|source| Error::Merge { diff_id, source })?;
             packs.push(data);

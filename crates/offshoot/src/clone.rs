@@ -62,7 +62,8 @@ impl Store {
     /// Gives a VM its own copy of a template.
     ///
     /// The clone is wholly there or not there at all. Asked again for the same, the same is returned and nothing
-    /// changes; asked for something else under the same id, that is a conflict.
+    /// changes. Another template, read-only flag or strategy (if one is asked for) under the same id is a conflict, and
+    /// so is a durable clone where there is an ephemeral one.
     ///
     /// ```
     /// # use offshoot::*;
@@ -82,7 +83,7 @@ impl Store {
         options: &CloneOptions,
     ) -> Result<Clone, Error> {
         if let Some(existing) = self.find_clone(vm)? {
-            return agree(existing, template, options);
+            return self.agree(existing, template, options);
         }
         let durability = if options.ephemeral { Durability::Ephemeral } else { Durability::Durable };
         let staging = self.directory.stage()?;
@@ -104,12 +105,10 @@ impl Store {
         match staging.publish(Area::Clones, &vm.entry(), durability)? {
             Published::Now => Ok(Clone { record, path: self.clone_disk(vm) }),
             // Somebody was faster; theirs is the clone if it is the same.
-            Published::Already => {
-                let existing = self
-                    .find_clone(vm)?
-                    .ok_or_else(|| Error::NotFound { what: "clone", name: vm.to_string() })?;
-                agree(existing, template, options)
-            }
+            Published::Already => match self.find_clone(vm)? {
+                Some(existing) => self.agree(existing, template, options),
+                None => Err(Error::CloneContested { vm: vm.clone() }),
+            },
         }
     }
 
@@ -168,29 +167,37 @@ impl Store {
         Ok(())
     }
 
+    /// The clone that is there, if it is what was asked for.
+    fn agree(&self, existing: Clone, template: &Template, options: &CloneOptions) -> Result<Clone, Error> {
+        let conflict = |field, existing_value: String, requested: String| {
+            let vm = existing.record.vm_id.clone();
+            Err(Error::CloneConflict { vm, field, existing: existing_value, requested })
+        };
+        let record = &existing.record;
+        if record.template.id != template.record.id {
+            return conflict("template", record.template.id.to_string(), template.record.id.to_string());
+        }
+        if record.read_only != options.read_only {
+            return conflict("read-only flag", record.read_only.to_string(), options.read_only.to_string());
+        }
+        if record.ephemeral && !options.ephemeral {
+            return conflict("durability", "none (ephemeral)".to_owned(), "a durable clone".to_owned());
+        }
+        if let Some(requested) = options.strategy
+            && requested != record.strategy
+        {
+            return conflict("strategy", record.strategy.to_string(), requested.to_string());
+        }
+        if !options.ephemeral {
+            // Whoever published it may not have come to sync it.
+            self.directory.sync_area(Area::Clones)?;
+        }
+        Ok(existing)
+    }
+
     fn clone_disk(&self, vm: &VmId) -> PathBuf {
         self.directory.entry_path(Area::Clones, &vm.entry()).join(records::DISK)
     }
-}
-
-fn agree(existing: Clone, template: &Template, options: &CloneOptions) -> Result<Clone, Error> {
-    let conflict = |field, existing_value: String, requested: String| {
-        let vm = existing.record.vm_id.clone();
-        Err(Error::CloneConflict { vm, field, existing: existing_value, requested })
-    };
-    let record = &existing.record;
-    if record.template.id != template.record.id {
-        return conflict("template", record.template.id.to_string(), template.record.id.to_string());
-    }
-    if record.read_only != options.read_only {
-        return conflict("read-only flag", record.read_only.to_string(), options.read_only.to_string());
-    }
-    if let Some(requested) = options.strategy
-        && requested != record.strategy
-    {
-        return conflict("strategy", record.strategy.to_string(), requested.to_string());
-    }
-    Ok(existing)
 }
 
 fn copy_disk(

@@ -27,7 +27,15 @@ pub enum Error {
         /// Why not.
         source: offshoot_layer::Error,
     },
-    /// A pack in the store cannot be read.
+    /// A pack in the store cannot be read now; nothing is known of its state.
+    #[error("cannot read the pack of layer {diff_id}")]
+    PackUnreadable {
+        /// The layer.
+        diff_id: Digest,
+        /// Why not.
+        source: offshoot_layer::Error,
+    },
+    /// A pack in the store is not what was written.
     #[error(
         "the pack of layer {diff_id} is damaged; remove its directory from the store's layers/ and pull again"
     )]
@@ -53,6 +61,18 @@ pub enum Error {
         /// Why not.
         source: offshoot_ext4::Error,
     },
+    /// A template's directory without its record: nothing of ours leaves such a thing.
+    #[error("the template in {} has no record; remove that directory and build again", path.display())]
+    TemplateDamaged {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// An output without a place to be.
+    #[error("{} cannot be written: its directory does not exist, or it names no file", path.display())]
+    OutputPlace {
+        /// The output.
+        path: PathBuf,
+    },
     /// An output is never replaced.
     #[error("{} exists already; remove it or name another file", path.display())]
     OutputExists {
@@ -72,6 +92,14 @@ pub enum Error {
         existing: String,
         /// What was asked for.
         requested: String,
+    },
+    /// Somebody else made the clone and released it, or its record is missing.
+    #[error(
+        "the clone {vm} has no record: it was released just now, or it is damaged; release it and try again"
+    )]
+    CloneContested {
+        /// The id.
+        vm: VmId,
     },
     /// Nothing of that name.
     #[error("there is no {what} {name} in the store")]
@@ -165,12 +193,14 @@ impl Error {
                 offshoot_oci::ErrorKind::Usage => ErrorKind::Usage,
                 _ => ErrorKind::Failure,
             },
-            Self::Layer { source, .. } | Self::Pack { source, .. } => match source {
-                offshoot_layer::Error::Read(_) | offshoot_layer::Error::Host { .. } => ErrorKind::Failure,
-                offshoot_layer::Error::UnsupportedCompression(_) => ErrorKind::Unsupported,
-                _ => ErrorKind::Integrity,
-            },
-            Self::Merge { .. } => ErrorKind::Integrity,
+            Self::Layer { source, .. } | Self::Pack { source, .. } | Self::PackUnreadable { source, .. } => {
+                match source {
+                    offshoot_layer::Error::Read(_) | offshoot_layer::Error::Host { .. } => ErrorKind::Failure,
+                    offshoot_layer::Error::UnsupportedCompression(_) => ErrorKind::Unsupported,
+                    _ => ErrorKind::Integrity,
+                }
+            }
+            Self::Merge { .. } | Self::TemplateDamaged { .. } => ErrorKind::Integrity,
             Self::Store(error) => match error {
                 offshoot_store::Error::Record { .. }
                 | offshoot_store::Error::Blob { .. }
@@ -179,8 +209,10 @@ impl Error {
                 offshoot_store::Error::NotAStore { .. } => ErrorKind::Conflict,
                 _ => ErrorKind::Failure,
             },
-            Self::OutputExists { .. } | Self::CloneConflict { .. } => ErrorKind::Conflict,
-            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::OutputExists { .. } | Self::CloneConflict { .. } | Self::CloneContested { .. } => {
+                ErrorKind::Conflict
+            }
+            Self::NotFound { .. } | Self::OutputPlace { .. } => ErrorKind::NotFound,
             Self::NoReflink { .. } => ErrorKind::Unsupported,
             Self::ImageName { source, .. } if source.kind() == io::ErrorKind::InvalidInput => {
                 ErrorKind::Usage

@@ -1,4 +1,5 @@
 use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use offshoot_store::{NewFile, clone_file, copy_holes};
@@ -23,15 +24,37 @@ impl Store {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn export(&self, template: &Template, output: &Path) -> Result<(), Error> {
-        let exists = || Error::OutputExists { path: output.to_owned() };
-        if output.symlink_metadata().is_ok() {
-            return Err(exists());
-        }
+        Self::check_output(output)?;
         let source = File::open(&template.path).map_err(Error::io("open", &template.path))?;
         let target = NewFile::create(output)?;
         if !clone_file(&source, target.file()).map_err(Error::io("write", output))? {
             copy_holes(&source, target.file()).map_err(Error::io("write", output))?;
         }
-        if target.publish(0o644)? { Ok(()) } else { Err(exists()) }
+        if target.publish(0o644)? { Ok(()) } else { Err(Error::OutputExists { path: output.to_owned() }) }
+    }
+
+    /// Whether a disk could be written there, as far as that can be said beforehand: nothing is there yet, and its
+    /// directory is.
+    ///
+    /// ```
+    /// # use offshoot::*;
+    /// let error = Store::check_output("/".as_ref()).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Conflict);
+    /// ```
+    pub fn check_output(output: &Path) -> Result<(), Error> {
+        match output.symlink_metadata() {
+            Ok(_) => return Err(Error::OutputExists { path: output.to_owned() }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::io("look at", output)(error)),
+        }
+        let directory =
+            output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let names_file =
+            output.file_name().is_some() && !output.as_os_str().as_encoded_bytes().ends_with(b"/");
+        if names_file && directory.is_dir() {
+            Ok(())
+        } else {
+            Err(Error::OutputPlace { path: output.to_owned() })
+        }
     }
 }

@@ -51,6 +51,8 @@ impl Store {
         let source = offshoot_oci::open(image, spool.path())?;
         let resolved = source.resolve(&platform)?;
         let layers = self.pack_layers(source.as_ref(), &resolved, &options.limits, progress)?;
+        // A pack that was found may be somebody's who has not come to sync it.
+        self.directory.sync_area(Area::Layers)?;
         let (manifest, config) = match (resolved.manifest, resolved.config) {
             (Some(manifest), Some(config)) => (manifest, config),
             _ => synthesize(&platform, &resolved.layers, &layers),

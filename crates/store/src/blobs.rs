@@ -10,15 +10,22 @@ impl StoreDir {
         self.root().join("blobs/sha256").join(digest.hex())
     }
 
-    /// Keeps a blob that is small enough to be in memory, synced; one that is there already stays.
+    /// Keeps a blob that is small enough to be in memory, synced; one that was damaged is replaced.
     pub fn put_blob(&self, bytes: &[u8]) -> Result<Digest, Error> {
         let digest = Digest::of(bytes);
         let path = self.blob_path(digest);
-        if !path.try_exists().map_err(Error::io("look for", &path))? {
-            let staging = self.stage()?;
-            let staged = staging.path().join("blob");
-            durable::write_new(&staged, bytes, Durability::Durable)?;
-            durable::rename(&staged, &path, Durability::Durable)?;
+        match fs::read(&path) {
+            // Whoever wrote it may not have come to sync its directory.
+            Ok(kept) if kept == bytes => Durability::Durable.sync_directory(durable::parent(&path))?,
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::io("read", &path)(error));
+            }
+            _ => {
+                let staging = self.stage()?;
+                let staged = staging.path().join("blob");
+                durable::write_new(&staged, bytes, Durability::Durable)?;
+                durable::rename(&staged, &path, Durability::Durable)?;
+            }
         }
         Ok(digest)
     }

@@ -40,7 +40,7 @@ pub enum Error {
         owner: u32,
     },
     /// A record that cannot be read as what it must be.
-    #[error("the record {} cannot be understood", path.display())]
+    #[error("the record {} cannot be understood; if it is a clone's, release the clone and make it again", path.display())]
     Record {
         /// The record's file.
         path: PathBuf,

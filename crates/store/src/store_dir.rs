@@ -25,7 +25,9 @@ pub struct StoreDir {
 #[derive(Serialize, Deserialize)]
 struct Format {
     format: u32,
+    #[serde(default)]
     compat: Vec<String>,
+    #[serde(default)]
     incompat: Vec<String>,
 }
 
@@ -37,8 +39,8 @@ impl StoreDir {
     /// dead processes left when nobody else has the store open.
     pub fn open(root: &Path) -> Result<Self, Error> {
         let root = std::path::absolute(root).map_err(Error::io("find", root))?;
-        let format_path = root.join(FORMAT_FILE);
-        let format = match record::read::<Format>(&format_path)? {
+        check_owner(&root)?;
+        let format = match record::read(&root.join(FORMAT_FILE))? {
             Some(format) => format,
             None => create(&root)?,
         };
@@ -48,10 +50,6 @@ impl StoreDir {
                 found = format!("{found} with {}", format.incompat.join(", "));
             }
             return Err(Error::Format { path: root, found });
-        }
-        let owner = fs::metadata(&root).map_err(Error::io("look at", &root))?.uid();
-        if owner != rustix::process::geteuid().as_raw() {
-            return Err(Error::Owner { path: root, owner });
         }
         let lock_path = root.join(LOCK_FILE);
         let lock = File::open(&lock_path).map_err(Error::io("open", &lock_path))?;
@@ -72,6 +70,11 @@ impl StoreDir {
 
     pub(crate) fn record_path(&self, area: RecordArea, name: &EntryName) -> PathBuf {
         self.root.join(area.directory()).join(format!("{name}.json"))
+    }
+
+    /// Makes sure that entries which somebody else published last: they may be visible before they are durable.
+    pub fn sync_area(&self, area: Area) -> Result<(), Error> {
+        Durability::Durable.sync_directory(&self.root.join(area.directory()))
     }
 
     /// Whether there is an entry of that name.
@@ -134,23 +137,27 @@ fn sweep_if_alone(root: &Path, lock: &File, lock_path: &Path) -> Result<(), Erro
     Ok(())
 }
 
+/// Refuses what belongs to somebody else; what is not there belongs to nobody.
+fn check_owner(root: &Path) -> Result<(), Error> {
+    match fs::metadata(root) {
+        Ok(metadata) if metadata.uid() == rustix::process::geteuid().as_raw() => Ok(()),
+        Ok(metadata) => Err(Error::Owner { path: root.to_owned(), owner: metadata.uid() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Error::io("look at", root)(error)),
+    }
+}
+
 /// Makes the store's directories, and the format record last, so that a store is either whole or made anew.
 fn create(root: &Path) -> Result<Format, Error> {
-    let areas = Area::ALL.map(Area::directory);
-    let record_areas = RecordArea::ALL.map(RecordArea::directory);
-    let directories = || areas.iter().chain(&record_areas).chain(&OTHER_DIRECTORIES).copied();
-
-    private_directory(root, true)?;
-    for entry in fs::read_dir(root).map_err(Error::io("list", root))? {
-        let name = entry.map_err(Error::io("list", root))?.file_name();
-        let ours = directories().chain([LOCK_FILE, FORMAT_FILE]).any(|known| name == known)
-            || name.to_str().is_some_and(|name| name.starts_with(".offshoot-"));
-        if !ours {
-            return Err(Error::NotAStore { path: root.to_owned() });
-        }
+    fs::create_dir_all(durable::parent(root)).map_err(Error::io("create the directory", root))?;
+    private_directory(root)?;
+    if !is_unfinished(root)? {
+        // Somebody else may have finished it, and begun to use it, while we looked.
+        return record::read(&root.join(FORMAT_FILE))?
+            .ok_or_else(|| Error::NotAStore { path: root.to_owned() });
     }
     for directory in directories() {
-        private_directory(&root.join(directory), false)?;
+        private_directory(&root.join(directory))?;
     }
     let lock_path = root.join(LOCK_FILE);
     File::options()
@@ -167,8 +174,40 @@ fn create(root: &Path) -> Result<Format, Error> {
     Ok(format)
 }
 
-fn private_directory(path: &Path, with_parents: bool) -> Result<(), Error> {
-    match DirBuilder::new().recursive(with_parents).mode(0o700).create(path) {
+fn directories() -> impl Iterator<Item = &'static str> {
+    let areas = Area::ALL.into_iter().map(Area::directory);
+    areas.chain(RecordArea::ALL.into_iter().map(RecordArea::directory)).chain(OTHER_DIRECTORIES)
+}
+
+/// Whether a directory holds nothing, or no more than what is made before a store is finished: files of ours and
+/// empty directories. Anything else might be somebody's.
+fn is_unfinished(root: &Path) -> Result<bool, Error> {
+    for entry in fs::read_dir(root).map_err(Error::io("list", root))? {
+        let name = entry.map_err(Error::io("list", root))?.file_name();
+        let ours = directories().chain([LOCK_FILE]).any(|known| name == known)
+            || name.to_str().is_some_and(|name| name.starts_with(".offshoot-"));
+        if !ours {
+            return Ok(false);
+        }
+    }
+    for directory in directories() {
+        let path = root.join(directory);
+        if !path.is_dir() {
+            continue;
+        }
+        let allowed = if directory == "blobs" { ["sha256"].as_slice() } else { &[] };
+        for entry in fs::read_dir(&path).map_err(Error::io("list", &path))? {
+            let name = entry.map_err(Error::io("list", &path))?.file_name();
+            if !allowed.iter().any(|&known| name == known) {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+fn private_directory(path: &Path) -> Result<(), Error> {
+    match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         Err(error) => Err(Error::io("create the directory", path)(error)),

@@ -63,10 +63,11 @@ pub fn copy_range(
 
 const COPY_BUFFER_BYTES: usize = 512 * 1024;
 
-/// Copies all of `source` into `target`, an empty file: its data, its holes and its size.
+/// Copies all of `source` into `target`, an empty file: its data, its holes and its size. No block is shared.
 pub fn copy_holes(source: &File, target: &File) -> io::Result<()> {
     let size = source.metadata()?.len();
     target.set_len(size)?;
+    let mut buffer = Vec::new();
     let mut offset = 0;
     while offset < size {
         let data = match rustix::fs::seek(source, SeekFrom::Data(offset)) {
@@ -76,7 +77,7 @@ pub fn copy_holes(source: &File, target: &File) -> io::Result<()> {
             Err(error) => return Err(error.into()),
         };
         let end = rustix::fs::seek(source, SeekFrom::Hole(data))?;
-        copy_range_in_kernel(source, data, target, data, end - data)?;
+        copy_range(source, data, target, data, end - data, &mut buffer)?;
         offset = end;
     }
     Ok(())

@@ -1,4 +1,4 @@
-use offshoot::{BuildOptions, DiskSize};
+use offshoot::{BuildOptions, DiskSize, Store};
 
 use super::pull::limits;
 use crate::arguments::{Arguments, BuildArguments, Format};
@@ -7,11 +7,9 @@ use crate::render::{self, json};
 use crate::session;
 
 pub(super) fn run(arguments: &Arguments, build: &BuildArguments) -> Result<(), Error> {
-    if let Some(output) = &build.output
-        && output.symlink_metadata().is_ok()
-    {
-        // Known before the work is done; the export itself never replaces anything either.
-        return Err(offshoot::Error::OutputExists { path: output.clone() }.into());
+    if let Some(output) = &build.output {
+        // Known before the work is done; the export looks again.
+        Store::check_output(output)?;
     }
     let store = session::store(arguments)?;
     let size = match (build.size, DiskSize::default()) {

@@ -1,4 +1,4 @@
-use offshoot::{BuildOptions, CloneOptions, ImageName, Store, Template};
+use offshoot::{BuildOptions, CloneOptions, ErrorKind, ImageName, Store, Template};
 
 use crate::arguments::{Arguments, CloneArguments, Format};
 use crate::exit::Error;
@@ -24,5 +24,12 @@ fn template(arguments: &Arguments, store: &Store, name: &str) -> Result<Template
     }
     let image: ImageName =
         name.parse().map_err(|error| Error::Name { name: name.to_owned(), reason: error })?;
-    Ok(store.build(&image, &BuildOptions::default(), &session::reporter(arguments)?)?)
+    let reporter = session::reporter(arguments)?;
+    store.build(&image, &BuildOptions::default(), &reporter).map_err(|error| match (&image, error.kind()) {
+        // A name without a transport may well be a template's, mistyped.
+        (ImageName::Registry(_), ErrorKind::Unsupported) => {
+            Error::NoTemplate { name: name.to_owned(), source: Box::new(error) }
+        }
+        _ => error.into(),
+    })
 }

@@ -106,6 +106,27 @@ fn an_export_is_the_template_and_replaces_nothing() {
 }
 
 #[test]
+fn a_template_without_its_record_is_damage() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = sample(&directory.path().join("image"));
+    let store = Store::open(&directory.path().join("store")).unwrap();
+    let template = store.build(&image, &BuildOptions::default(), &Quiet).unwrap();
+    fs::remove_file(template.path.with_file_name("template.json")).unwrap();
+    let error = store.build(&image, &BuildOptions::default(), &Quiet).unwrap_err();
+    assert!(matches!(error, Error::TemplateDamaged { .. }), "{error}");
+}
+
+#[test]
+fn an_output_without_a_place_is_refused_beforehand() {
+    let directory = tempfile::tempdir().unwrap();
+    for place in ["missing/disk", "missing/", "disk/"] {
+        let error = Store::check_output(&directory.path().join(place)).unwrap_err();
+        assert!(matches!(error, Error::OutputPlace { .. }), "{place}: {error}");
+    }
+    Store::check_output(&directory.path().join("disk")).unwrap();
+}
+
+#[test]
 fn a_damaged_pack_is_not_built_from() {
     let directory = tempfile::tempdir().unwrap();
     let image = sample(&directory.path().join("image"));

@@ -75,6 +75,16 @@ fn another_clone_of_that_id_is_a_conflict() {
 }
 
 #[test]
+fn a_durable_clone_is_not_answered_with_an_ephemeral_one() {
+    let Fixture { store, template, .. } = &fixture();
+    let ephemeral = CloneOptions { ephemeral: true, ..CloneOptions::default() };
+    let clone = store.clone_template(template, &vm("vm-1"), &ephemeral).unwrap();
+    assert_eq!(store.clone_template(template, &vm("vm-1"), &ephemeral).unwrap(), clone);
+    let error = store.clone_template(template, &vm("vm-1"), &CloneOptions::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+}
+
+#[test]
 fn ids_that_look_alike_are_different_clones() {
     let Fixture { store, template, .. } = &fixture();
     let ids = ["vm/1", "vm_1", "VM_1", "..", ".", "a%2Fb", "a/b", "é", &"é".repeat(64)];

@@ -24,6 +24,28 @@ fn what_is_not_a_store_is_left_alone() {
 }
 
 #[test]
+fn directories_that_only_look_like_ours_keep_their_files() {
+    for file in ["tmp/thesis", "locks/key", "layers/x", "blobs/x", "blobs/sha256/x"] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "precious").unwrap();
+        let error = StoreDir::open(directory.path()).unwrap_err();
+        assert!(matches!(error, Error::NotAStore { .. }), "{file}: {error}");
+        assert_eq!(fs::read(&path).unwrap(), b"precious");
+    }
+}
+
+#[test]
+fn parents_of_a_store_are_ordinary_directories() {
+    let directory = tempfile::tempdir().unwrap();
+    StoreDir::open(&directory.path().join("parent/store")).unwrap();
+    let mode = fs::metadata(directory.path().join("parent")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o500, 0o500);
+    assert_ne!(mode & 0o777, 0o700);
+}
+
+#[test]
 fn a_store_that_was_half_made_is_finished() {
     let directory = tempfile::tempdir().unwrap();
     fs::create_dir(directory.path().join("tmp")).unwrap();
@@ -33,10 +55,7 @@ fn a_store_that_was_half_made_is_finished() {
 
 #[test]
 fn a_newer_format_is_refused_untouched() {
-    for format in [
-        r#"{"format": 2, "compat": [], "incompat": []}"#,
-        r#"{"format": 1, "compat": [], "incompat": ["shiny"]}"#,
-    ] {
+    for format in [r#"{"format": 2}"#, r#"{"format": 1, "compat": [], "incompat": ["shiny"]}"#] {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("offshoot.json"), format).unwrap();
         let error = StoreDir::open(directory.path()).unwrap_err();
@@ -54,6 +73,10 @@ fn somebody_elses_store_is_refused() {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
+    std::os::unix::fs::chown(directory.path(), Some(12345), None).unwrap();
+    assert!(matches!(StoreDir::open(directory.path()), Err(Error::Owner { owner: 12345, .. })));
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "nothing is made in it");
+    std::os::unix::fs::chown(directory.path(), Some(0), None).unwrap();
     drop(StoreDir::open(directory.path()).unwrap());
     std::os::unix::fs::chown(directory.path(), Some(12345), None).unwrap();
     assert!(matches!(StoreDir::open(directory.path()), Err(Error::Owner { owner: 12345, .. })));

@@ -59,4 +59,6 @@ fn a_blob_is_what_its_name_says_or_an_error() {
     fs::write(path, b"bytez").unwrap();
     assert!(matches!(store.blob(digest, 100), Err(Error::Blob { .. })));
     assert!(matches!(store.blob(digest, 2), Err(Error::Blob { .. })), "too large is not read whole");
+    assert_eq!(store.put_blob(b"bytes").unwrap(), digest);
+    assert_eq!(store.blob(digest, 100).unwrap().as_deref(), Some(&b"bytes"[..]), "put again, it is healed");
 }

@@ -19,6 +19,29 @@ fn sparse(directory: &Path) -> File {
     file
 }
 
+/// How many bytes of its filesystem are free once all is on disk.
+fn free(file: &File) -> u64 {
+    rustix::fs::syncfs(file).unwrap();
+    let filesystem = rustix::fs::fstatvfs(file).unwrap();
+    filesystem.f_bfree * filesystem.f_frsize
+}
+
+#[test]
+fn a_copy_shares_nothing() {
+    for filesystem in [Filesystem::Xfs, Filesystem::Btrfs] {
+        if !filesystem.available() {
+            continue;
+        }
+        let scratch = ScratchFilesystem::new(filesystem, 512 << 20);
+        let source = create(scratch.path(), "source");
+        source.write_all_at(&[7; 32 << 20], 0).unwrap();
+        source.sync_all().unwrap();
+        let before = free(&source);
+        copy_holes(&source, &create(scratch.path(), "copy")).unwrap();
+        assert!(before - free(&source) > 30 << 20, "{filesystem:?}");
+    }
+}
+
 fn create(directory: &Path, name: &str) -> File {
     File::options().read(true).write(true).create_new(true).open(directory.join(name)).unwrap()
 }

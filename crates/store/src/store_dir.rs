@@ -149,7 +149,10 @@ fn check_owner(root: &Path) -> Result<(), Error> {
 
 /// Makes the store's directories, and the format record last, so that a store is either whole or made anew.
 fn create(root: &Path) -> Result<Format, Error> {
-    fs::create_dir_all(durable::parent(root)).map_err(Error::io("create the directory", root))?;
+    let parent = durable::parent(root);
+    if !parent.is_dir() {
+        fs::create_dir_all(parent).map_err(Error::io("create the directory", parent))?;
+    }
     private_directory(root)?;
     if !is_unfinished(root)? {
         // Somebody else may have finished it, and begun to use it, while we looked.

@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
     /// Only results and errors
     #[arg(short, long, global = true, help_heading = "Everywhere")]
     pub(crate) quiet: bool,
-    /// Say more, on standard error
+    /// Progress as lines where there is no terminal
     #[arg(short, long, global = true, conflicts_with = "quiet", help_heading = "Everywhere")]
     pub(crate) verbose: bool,
     #[command(subcommand)]

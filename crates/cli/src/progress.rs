@@ -19,7 +19,7 @@ pub(crate) struct Reporter {
 
 enum Display {
     Bars(Bars),
-    Plain { verbose: bool },
+    Plain,
     Json,
     Nothing,
 }
@@ -29,8 +29,8 @@ impl Reporter {
         let display = match arguments.progress {
             _ if arguments.quiet => Display::Nothing,
             ProgressMode::Auto if std::io::stderr().is_terminal() => Display::Bars(Bars::default()),
-            ProgressMode::Auto if arguments.verbose => Display::Plain { verbose: true },
-            ProgressMode::Plain => Display::Plain { verbose: arguments.verbose },
+            ProgressMode::Auto if arguments.verbose => Display::Plain,
+            ProgressMode::Plain => Display::Plain,
             ProgressMode::Json => Display::Json,
             ProgressMode::Auto | ProgressMode::None => Display::Nothing,
         };
@@ -39,10 +39,10 @@ impl Reporter {
 }
 
 impl Progress for Reporter {
-    fn event(&self, event: Event<'_>) {
+    fn event(&self, event: Event) {
         match &self.display {
             Display::Bars(bars) => bars.event(event),
-            Display::Plain { verbose } => plain(event, *verbose),
+            Display::Plain => plain(event),
             Display::Json => json(event),
             Display::Nothing => {}
         }
@@ -53,7 +53,7 @@ impl Progress for Reporter {
     }
 }
 
-fn plain(event: Event<'_>, verbose: bool) {
+fn plain(event: Event) {
     match event {
         Event::LayerStarted { index, count, bytes, .. } => {
             let size = bytes.map(|bytes| format!(", {}", Size(bytes))).unwrap_or_default();
@@ -67,12 +67,11 @@ fn plain(event: Event<'_>, verbose: bool) {
         Event::BuildFinished { reused } => {
             say(if reused { "template was there already" } else { "template built" });
         }
-        Event::Note { message } if verbose => say(message),
         _ => {}
     }
 }
 
-fn json(event: Event<'_>) {
+fn json(event: Event) {
     let value = match event {
         Event::LayerStarted { index, count, blob, bytes } => {
             json!({"event": "layer_started", "index": index, "count": count, "blob": blob, "bytes": bytes})
@@ -84,7 +83,6 @@ fn json(event: Event<'_>) {
         Event::BuildStarted { bytes } => json!({"event": "build_started", "bytes": bytes}),
         Event::BuildWrote { bytes } => json!({"event": "build_wrote", "bytes": bytes}),
         Event::BuildFinished { reused } => json!({"event": "build_finished", "reused": reused}),
-        Event::Note { message } => json!({"event": "note", "message": message}),
         _ => return,
     };
     say(&value.to_string());
@@ -98,7 +96,7 @@ struct Bars {
 }
 
 impl Bars {
-    fn event(&self, event: Event<'_>) {
+    fn event(&self, event: Event) {
         let (Ok(mut layers), Ok(mut build)) = (self.layers.lock(), self.build.lock()) else { return };
         match event {
             Event::LayerStarted { index, count, bytes, .. } => {
@@ -124,10 +122,6 @@ impl Bars {
                 if let Some(bar) = build.take() {
                     bar.finish_and_clear();
                 }
-            }
-            Event::Note { message } => {
-                // A terminal that cannot be written to is no reason to stop.
-                let _ = self.all.println(message);
             }
             _ => {}
         }

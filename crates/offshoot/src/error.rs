@@ -202,9 +202,9 @@ impl Error {
             }
             Self::Merge { .. } | Self::TemplateDamaged { .. } => ErrorKind::Integrity,
             Self::Store(error) => match error {
-                offshoot_store::Error::Record { .. }
-                | offshoot_store::Error::Blob { .. }
-                | offshoot_store::Error::Name { .. } => ErrorKind::Integrity,
+                offshoot_store::Error::Record { .. } | offshoot_store::Error::Blob { .. } => {
+                    ErrorKind::Integrity
+                }
                 offshoot_store::Error::Format { .. } => ErrorKind::Unsupported,
                 offshoot_store::Error::NotAStore { .. } => ErrorKind::Conflict,
                 _ => ErrorKind::Failure,

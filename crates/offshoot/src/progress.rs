@@ -6,7 +6,7 @@ use offshoot_store::Digest;
 /// What a long operation tells while it goes on.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub enum Event<'a> {
+pub enum Event {
     /// A layer is being fetched and packed.
     LayerStarted {
         /// Its position in the image, from 0 for the lowest.
@@ -47,11 +47,6 @@ pub enum Event<'a> {
         /// Whether it was there already.
         reused: bool,
     },
-    /// Something that the user may want to know.
-    Note {
-        /// One line.
-        message: &'a str,
-    },
 }
 
 /// Who listens to an operation, and may stop it.
@@ -64,7 +59,7 @@ pub enum Event<'a> {
 /// struct Downloaded(AtomicU64);
 ///
 /// impl Progress for Downloaded {
-///     fn event(&self, event: Event<'_>) {
+///     fn event(&self, event: Event) {
 ///         if let Event::LayerRead { bytes, .. } = event {
 ///             self.0.fetch_add(bytes, Ordering::Relaxed);
 ///         }
@@ -73,7 +68,7 @@ pub enum Event<'a> {
 /// ```
 pub trait Progress: Sync {
     /// Takes one event; called from several threads.
-    fn event(&self, event: Event<'_>);
+    fn event(&self, event: Event);
 
     /// Whether the operation should stop; it then leaves nothing behind and fails as interrupted.
     fn cancelled(&self) -> bool {
@@ -86,7 +81,7 @@ pub trait Progress: Sync {
 pub struct Quiet;
 
 impl Progress for Quiet {
-    fn event(&self, _event: Event<'_>) {}
+    fn event(&self, _event: Event) {}
 }
 
 /// The operation was stopped by its [`Progress`].

@@ -1,7 +1,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::{DigestError, VerifyError};
+use crate::VerifyError;
 
 /// What can go wrong with a store.
 #[derive(Debug, thiserror::Error)]
@@ -54,14 +54,6 @@ pub enum Error {
         path: PathBuf,
         /// How.
         source: VerifyError,
-    },
-    /// Something that lies where only digests name things.
-    #[error("{} is not named by a digest", path.display())]
-    Name {
-        /// The stray.
-        path: PathBuf,
-        /// Why its name is none.
-        source: DigestError,
     },
 }
 

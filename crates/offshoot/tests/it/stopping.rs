@@ -6,12 +6,12 @@ use crate::image::{names, sample};
 
 /// Cancels at the first event of a kind.
 struct StopAt {
-    at: fn(&Event<'_>) -> bool,
+    at: fn(&Event) -> bool,
     stopped: AtomicBool,
 }
 
 impl Progress for StopAt {
-    fn event(&self, event: Event<'_>) {
+    fn event(&self, event: Event) {
         if (self.at)(&event) {
             self.stopped.store(true, Ordering::Relaxed);
         }
@@ -24,7 +24,7 @@ impl Progress for StopAt {
 
 #[test]
 fn a_cancelled_build_leaves_nothing_half_made() {
-    let cases: [fn(&Event<'_>) -> bool; 2] = [
+    let cases: [fn(&Event) -> bool; 2] = [
         |event| matches!(event, Event::LayerStarted { .. }),
         |event| matches!(event, Event::BuildStarted { .. }),
     ];

@@ -12,7 +12,7 @@ struct Made {
 }
 
 impl Progress for Made {
-    fn event(&self, event: Event<'_>) {
+    fn event(&self, event: Event) {
         match event {
             Event::LayerFinished { reused: false, .. } => self.layers.fetch_add(1, Ordering::Relaxed),
             Event::BuildFinished { reused: false } => self.templates.fetch_add(1, Ordering::Relaxed),

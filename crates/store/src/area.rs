@@ -28,15 +28,18 @@ pub enum RecordArea {
     Images,
     /// What a template's human name stands for.
     Names,
+    /// What the bytes of a file were when they were last read: made when the first digest is asked for.
+    Digests,
 }
 
 impl RecordArea {
-    pub(crate) const ALL: [Self; 2] = [Self::Images, Self::Names];
+    pub(crate) const ALL: [Self; 3] = [Self::Images, Self::Names, Self::Digests];
 
     pub(crate) const fn directory(self) -> &'static str {
         match self {
             Self::Images => "images",
             Self::Names => "names",
+            Self::Digests => "digests",
         }
     }
 }

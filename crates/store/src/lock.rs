@@ -19,6 +19,18 @@ pub(crate) fn flock(file: &File, operation: FlockOperation, path: &Path) -> Resu
     }
 }
 
+/// Takes the lock that VMMs take on a disk they have open (QEMU and Cloud Hypervisor do, on ranges of its bytes), so
+/// that a disk in use is not changed; it is held until the file, or any other handle of this process on it, is closed.
+///
+/// `Ok(false)`: somebody has it open. A VMM that takes no locks is not seen. The file must be open for writing.
+pub fn lock_disk(file: &File) -> io::Result<bool> {
+    match rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::ACCESS) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// The exclusive right to make one thing, held until dropped or until the process ends in whatever way.
 ///
 /// The file is removed by its holder; whoever waited for a file that is gone takes the next one.

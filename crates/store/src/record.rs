@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::durable::{self, Durability};
 use crate::store_dir::list;
-use crate::{EntryName, Error, RecordArea, StoreDir};
+use crate::{Area, EntryName, Error, RecordArea, StoreDir};
 
 /// A record is JSON that people can read too.
 fn encode<T: Serialize>(record: &T, path: &Path) -> Result<Vec<u8>, Error> {
@@ -49,11 +49,26 @@ impl StoreDir {
         name: &EntryName,
         record: &T,
     ) -> Result<(), Error> {
-        let path = self.record_path(area, name);
+        self.put(&self.record_path(area, name), record, Durability::Durable)
+    }
+
+    /// Writes the record `file` within an entry in place of the one that is there, in one rename.
+    pub fn put_entry_record<T: Serialize>(
+        &self,
+        area: Area,
+        name: &EntryName,
+        file: &str,
+        record: &T,
+        durability: Durability,
+    ) -> Result<(), Error> {
+        self.put(&self.entry_path(area, name).join(file), record, durability)
+    }
+
+    fn put<T: Serialize>(&self, path: &Path, record: &T, durability: Durability) -> Result<(), Error> {
         let staging = self.stage()?;
         let staged = staging.path().join("record");
-        write_new(&staged, record, Durability::Durable)?;
-        durable::rename(&staged, &path, Durability::Durable)
+        write_new(&staged, record, durability)?;
+        durable::rename(&staged, path, durability)
     }
 
     /// All records of an area, in the order of their file names.

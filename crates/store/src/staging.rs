@@ -3,6 +3,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::fs::{CWD, RenameFlags};
 use serde::Serialize;
 
 use crate::durable::{self, Durability};
@@ -80,6 +81,21 @@ impl Staging<'_> {
         }
         durability.sync_directory(durable::parent(&target))?;
         Ok(Published::Now)
+    }
+}
+
+impl Staging<'_> {
+    /// Puts the directory in the place of a published one, in one step of the filesystem: whoever looks sees the old
+    /// entry or the new one. The old one is removed then.
+    ///
+    /// Files in it are the caller's to have synced, as for [`publish`](Self::publish). The entry must be there.
+    pub fn replace(self, area: Area, name: &EntryName, durability: Durability) -> Result<(), Error> {
+        let target = self.store.entry_path(area, name);
+        durability.sync_directory(&self.path)?;
+        rustix::fs::renameat_with(CWD, &self.path, CWD, &target, RenameFlags::EXCHANGE)
+            .map_err(Error::errno("replace", &target))?;
+        // What is staged now is the old entry: dropped only when the new one is there for good.
+        durability.sync_directory(durable::parent(&target))
     }
 }
 

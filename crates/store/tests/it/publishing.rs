@@ -1,7 +1,9 @@
 use std::fs;
 use std::path::Path;
 
-use offshoot_store::{Area, Digest, Durability, EntryName, Error, Published, RecordArea, StoreDir};
+use offshoot_store::{
+    Area, Digest, Durability, EntryName, Error, Published, Quarantined, RecordArea, StoreDir,
+};
 
 fn entries(root: &Path, directory: &str) -> usize {
     fs::read_dir(root.join(directory)).unwrap().count()
@@ -30,6 +32,49 @@ fn a_staged_directory_is_published_whole_or_dropped() {
     assert!(!store.retire(Area::Clones, &name, Durability::Durable).unwrap());
     assert!(!store.contains(Area::Clones, &name).unwrap());
     assert_eq!(entries(root, "tmp"), 0);
+}
+
+#[test]
+fn an_entry_is_replaced_in_one_step_and_its_record_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let store = StoreDir::open(root).unwrap();
+    let name = EntryName::encode("vm");
+    let staged = |text: &str| {
+        let staging = store.stage().unwrap();
+        staging.write_record("record.json", &text, Durability::Durable).unwrap();
+        staging
+    };
+    let record = || store.entry_record::<String>(Area::Clones, &name, "record.json").unwrap();
+    let error = staged("none").replace(Area::Clones, &name, Durability::Durable).unwrap_err();
+    assert!(matches!(error, Error::Io { operation: "replace", .. }), "{error}");
+    assert_eq!((record(), entries(root, "tmp")), (None, 0));
+    staged("first").publish(Area::Clones, &name, Durability::Durable).unwrap();
+    staged("second").replace(Area::Clones, &name, Durability::Durable).unwrap();
+    assert_eq!((record().as_deref(), entries(root, "tmp")), (Some("second"), 0));
+    store.put_entry_record(Area::Clones, &name, "record.json", &"third", Durability::Durable).unwrap();
+    assert_eq!((record().as_deref(), entries(root, "tmp")), (Some("third"), 0));
+}
+
+#[test]
+fn what_is_quarantined_is_kept_with_its_reason() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let store = StoreDir::open(root).unwrap();
+    let disk = root.join("clones/disk");
+    assert_eq!(store.quarantine(&disk, "bad magic").unwrap(), None);
+    assert_eq!(entries(root, "quarantine"), 0);
+    let mut kept = Vec::new();
+    for content in ["first", "second"] {
+        fs::write(&disk, content).unwrap();
+        kept.push(store.quarantine(&disk, "bad magic").unwrap().unwrap());
+        assert!(!disk.exists());
+    }
+    assert_eq!(fs::read_to_string(&kept[0]).unwrap(), "first");
+    assert_eq!(fs::read_to_string(&kept[1]).unwrap(), "second");
+    let reason = fs::read(kept[0].with_file_name("reason.json")).unwrap();
+    let reason: Quarantined = serde_json::from_slice(&reason).unwrap();
+    assert_eq!((reason.reason.as_str(), reason.origin.as_path()), ("bad magic", Path::new("clones/disk")));
 }
 
 #[test]

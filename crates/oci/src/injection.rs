@@ -10,7 +10,9 @@ use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
 use crate::Error;
 use crate::directory::{self, Entry, EntryKind, FileBody, TarStream, WHITEOUT_PREFIX, Walk};
 
-/// A host file or directory to put into an image: `SRC:DST[:MODE]`.
+/// A host file or directory to put into an image: `SRC:DST[:MODE[:UID:GID]]`.
+///
+/// `MODE` may be empty where an owner follows: `./home:/home/build::1000:1000`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Injection {
     /// The host's file or directory; if it is a symbolic link, what that leads to.
@@ -19,11 +21,13 @@ pub struct Injection {
     pub destination: TreePath,
     /// The file's permissions, 12 bits; those it has on the host by default.
     pub mode: Option<u16>,
+    /// The user and group that all of it belongs to; root by default.
+    pub owner: (u32, u32),
 }
 
 /// A text that is not an [`Injection`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{injection:?} is not of the form SRC:DST[:MODE]")]
+#[error("{injection:?} is not of the form SRC:DST[:MODE[:UID:GID]]")]
 pub struct InjectionError {
     /// The text.
     pub injection: String,
@@ -54,6 +58,9 @@ pub enum InjectionProblem {
     /// Not an octal number of 12 bits.
     #[error("MODE {0:?} is not an octal number up to 7777")]
     Mode(String),
+    /// Not a decimal number of 32 bits.
+    #[error("{0:?} is not a user's or group's number")]
+    Owner(String),
 }
 
 /// Why a host file cannot be injected in its place.
@@ -77,13 +84,24 @@ pub enum InjectionRefusal {
 impl Injection {
     fn parse(text: &str) -> Result<Self, InjectionProblem> {
         // From the right: SRC is a host's path, and may have colons.
-        let (rest, last) = text.rsplit_once(':').ok_or(InjectionProblem::NoDestination)?;
-        let (source, destination, mode) = match rest.rsplit_once(':') {
-            Some((source, destination)) if !last.starts_with('/') && destination.starts_with('/') => {
-                (source, destination, Some(parse_mode(last)?))
+        let fields: Vec<&str> = text.rsplitn(5, ':').collect();
+        let (count, mode, owner) = match fields[..] {
+            [gid, uid, mode, destination, _]
+                if destination.starts_with('/')
+                    && ![gid, uid, mode].iter().any(|field| field.starts_with('/')) =>
+            {
+                let mode = if mode.is_empty() { None } else { Some(parse_mode(mode)?) };
+                (3, mode, (parse_owner(uid)?, parse_owner(gid)?))
             }
-            _ => (rest, last, None),
+            [mode, destination, _, ..] if destination.starts_with('/') && !mode.starts_with('/') => {
+                (1, Some(parse_mode(mode)?), (0, 0))
+            }
+            [_, _, ..] => (0, None, (0, 0)),
+            _ => return Err(InjectionProblem::NoDestination),
         };
+        let destination = fields[count];
+        let tail: usize = fields[..=count].iter().map(|field| field.len() + 1).sum();
+        let source = &text[..text.len() - tail];
         if source.is_empty() {
             return Err(InjectionProblem::NoSource);
         }
@@ -95,7 +113,7 @@ impl Injection {
         }
         let parsed = TreePath::parse(destination.as_bytes())
             .map_err(|error| InjectionProblem::Destination(destination.to_owned(), error))?;
-        Ok(Self { source: source.into(), destination: parsed, mode })
+        Ok(Self { source: source.into(), destination: parsed, mode, owner })
     }
 
     fn refuse(&self, problem: InjectionRefusal) -> Error {
@@ -148,7 +166,7 @@ impl Injection {
 ///
 /// A file has its destination's path; what a directory holds comes below its destination, with the subdirectories'
 /// attributes. The destination itself is an entry only for an empty directory, and its parents never are, so that
-/// directories of the image keep their attributes. Everything belongs to root; permissions, times, link targets and
+/// directories of the image keep their attributes. Everything belongs to the injection's owner; permissions, times, link targets and
 /// file capabilities are the host's, other extended attributes are left out. A `MODE` can be given for a file only.
 ///
 /// Fails at once where a source is missing or cannot be injected; see [`directory_tar`](crate::directory_tar) for
@@ -164,14 +182,15 @@ pub fn injection_tar(injections: &[Injection]) -> Result<Box<dyn Read + Send>, E
             Ok(entries) => (Some(entries), None),
             Err(error) => (None, Some(Err(error))),
         };
-        entries.into_iter().flatten().map(owned_by_root).chain(error)
+        let owner = injection.owner;
+        entries.into_iter().flatten().map(move |entry| owned_by(owner, entry)).chain(error)
     });
     Ok(Box::new(TarStream::new(entries)))
 }
 
-fn owned_by_root(entry: Result<Entry, Error>) -> Result<Entry, Error> {
+fn owned_by(owner: (u32, u32), entry: Result<Entry, Error>) -> Result<Entry, Error> {
     entry.map(|mut entry| {
-        (entry.metadata.uid, entry.metadata.gid) = (0, 0);
+        (entry.metadata.uid, entry.metadata.gid) = owner;
         keep_capability(&mut entry.metadata.xattrs);
         entry
     })
@@ -188,6 +207,12 @@ fn parse_mode(text: &str) -> Result<u16, InjectionProblem> {
         Ok(mode) if digits && mode <= Metadata::MODE_MASK => Ok(mode),
         _ => Err(InjectionProblem::Mode(text.to_owned())),
     }
+}
+
+fn parse_owner(text: &str) -> Result<u32, InjectionProblem> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|_| digits);
+    number.ok_or_else(|| InjectionProblem::Owner(text.to_owned()))
 }
 
 impl FromStr for Injection {
@@ -218,6 +243,20 @@ mod tests {
             let injection: Injection = text.parse().unwrap();
             assert_eq!(injection.source, PathBuf::from(source), "{text}");
             assert_eq!((injection.destination.to_string().as_str(), injection.mode), (destination, mode));
+        }
+        for (text, source, mode, owner) in [
+            ("home:/home/b:0700:1000:1001", "home", Some(0o700), (1000, 1001)),
+            ("home:/home/b::1000:4294967295", "home", None, (1000, u32::MAX)),
+            ("/a:0644:1:2:/home/b:0:0:0", "/a:0644:1:2", Some(0), (0, 0)),
+        ] {
+            let injection: Injection = text.parse().unwrap();
+            assert_eq!(injection.source, PathBuf::from(source), "{text}");
+            assert_eq!((injection.mode, injection.owner), (mode, owner), "{text}");
+            assert_eq!(injection.destination.to_string(), "/home/b");
+        }
+        for owner in ["-1", "4294967296", "root", "+1", ""] {
+            assert_eq!(problem(&format!("x:/y:755:0:{owner}")), InjectionProblem::Owner(owner.into()));
+            assert_eq!(problem(&format!("x:/y:755:{owner}:0")), InjectionProblem::Owner(owner.into()));
         }
         assert_eq!(problem("x"), InjectionProblem::NoDestination);
         assert_eq!(problem(":/x"), InjectionProblem::NoSource);

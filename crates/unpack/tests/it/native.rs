@@ -1,0 +1,122 @@
+//! Everything that a tree can hold, as root.
+
+use offshoot_tree::{Device, Leaf, Metadata, Timestamp};
+
+use crate::check::unpacks;
+use crate::sample::{metadata, sample, xattrs};
+
+#[test]
+fn every_kind_of_node() {
+    let sample = sample(|layer| {
+        layer.directory("", Metadata { mode: 0o751, uid: 3, gid: 4, ..metadata() });
+        layer.file("etc/hostname", b"vm\n").file("empty", b"").symlink("etc/link", b"/etc/../nowhere");
+        let device = Device { major: 4095, minor: (1 << 20) - 1 };
+        layer.leaf("dev/char", Metadata { mode: 0o620, ..metadata() }, Leaf::CharDevice(device));
+        let device = Device { major: 7, minor: 300 };
+        layer.leaf("dev/block", Metadata { mode: 0o660, gid: 6, ..metadata() }, Leaf::BlockDevice(device));
+        layer.leaf("dev/fifo", Metadata { mode: 0o4600, uid: 9, ..metadata() }, Leaf::Fifo);
+        layer.leaf("dev/socket", Metadata { mode: 0o666, ..metadata() }, Leaf::Socket);
+    });
+    let Some((_, summary)) = unpacks(&sample) else { return };
+    assert_eq!((summary.files, summary.directories, summary.symlinks, summary.specials), (2, 3, 1, 4));
+    assert_eq!(summary.bytes_copied, 3);
+}
+
+#[test]
+fn times_of_any_age() {
+    let sample = sample(|layer| {
+        for (name, seconds, nanoseconds) in [
+            ("old", -2_147_483_648, 0),
+            ("before", -1, 999_999_999),
+            ("late", 2_147_483_648, 5),
+            ("epoch", 0, 0),
+        ] {
+            let mtime = Timestamp { seconds, nanoseconds };
+            layer.leaf(name, Metadata { mtime, ..metadata() }, Leaf::Symlink(b"x"[..].into()));
+            layer.directory(&format!("d-{name}"), Metadata { mtime, ..metadata() });
+            layer.file(&format!("d-{name}/file"), b"x");
+        }
+    });
+    let Some((_, summary)) = unpacks(&sample) else { return };
+    assert_eq!(summary.times_clamped, 0);
+}
+
+#[test]
+fn hard_links_across_directories_leave_times_alone() {
+    let sample = sample(|layer| {
+        layer.file("b/file", b"one").symlink("b/symlink", b"file");
+        layer.leaf("b/fifo", metadata(), Leaf::Fifo);
+        layer.link("a/file", "b/file").link("z/y/x", "b/file").link("z/symlink", "b/symlink");
+        layer.link("c/fifo", "b/fifo").link("file", "b/file");
+        for path in ["", "a", "b", "z", "z/y", "c"] {
+            layer.directory(path, metadata());
+        }
+    });
+    let Some((_, summary)) = unpacks(&sample) else { return };
+    assert_eq!(summary.hard_links, 5);
+}
+
+#[test]
+fn attributes() {
+    let capability = [1u8, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let sample = sample(|layer| {
+        let content = layer.bytes(b"program");
+        let set = xattrs([("security.capability", &capability[..]), ("user.note", b"\0x")]);
+        let all = Metadata { mode: 0o6555, uid: 1000, gid: 1001, xattrs: set, ..metadata() };
+        layer.leaf("program", all, Leaf::File(content));
+        let set = xattrs([("trusted.overlay.opaque", &b"y"[..])]);
+        layer.directory("d", Metadata { mode: 0o3777, uid: 5, gid: 6, xattrs: set, ..metadata() });
+        layer.file("d/inside", b"x");
+        let set = xattrs([("trusted.of.link", &b"z"[..])]);
+        let of_link = Metadata { uid: 7, gid: 8, xattrs: set, ..metadata() };
+        layer.leaf("link", of_link.clone(), Leaf::Symlink(b"/nowhere"[..].into()));
+        layer.leaf("fifo", of_link, Leaf::Fifo);
+    });
+    let Some((_, summary)) = unpacks(&sample) else { return };
+    assert_eq!(summary.xattrs_refused, 0);
+}
+
+#[test]
+fn modes_whatever_the_umask() {
+    let sample = sample(|layer| {
+        for mode in [0, 0o1, 0o111, 0o400, 0o777, 0o1777, 0o2755, 0o4711, 0o7777] {
+            let attributes = Metadata { mode, ..metadata() };
+            let content = layer.bytes(b"x");
+            layer.leaf(&format!("file-{mode:o}"), attributes.clone(), Leaf::File(content));
+            layer.leaf(&format!("fifo-{mode:o}"), attributes.clone(), Leaf::Fifo);
+            layer.directory(&format!("d-{mode:o}"), attributes);
+            layer.file(&format!("d-{mode:o}/file"), b"x");
+        }
+    });
+    unpacks(&sample);
+}
+
+#[test]
+fn sizes_and_holes() {
+    let sample = sample(|layer| {
+        for (name, pieces, lacks) in [
+            ("hole-only", vec![], 0),
+            ("short", vec![(0, 1)], 4095),
+            ("whole", vec![(0, 1)], 0),
+            ("shared", vec![(0, 16)], 0),
+            ("shared-tail", vec![(0, 33)], 1),
+            ("hole-first", vec![(5, 20)], 77),
+            ("many", vec![(0, 1), (2, 17), (1, 1), (40, 300)], 4000),
+        ] {
+            let mut content = layer.content(&pieces, lacks);
+            if name == "hole-only" {
+                content.size = 1 << 20;
+            }
+            layer.leaf(name, metadata(), Leaf::File(content));
+        }
+        let mut content = layer.content(&[(0, 1)], 0);
+        content.size = 123_456;
+        layer.leaf("hole-last", metadata(), Leaf::File(content));
+    });
+    let Some((directory, _)) = unpacks(&sample) else { return };
+    let blocks = |name: &str| {
+        std::os::unix::fs::MetadataExt::blocks(&std::fs::metadata(directory.path.join(name)).unwrap())
+    };
+    assert_eq!(blocks("hole-only"), 0);
+    assert!(blocks("hole-last") <= 16, "{}", blocks("hole-last"));
+}

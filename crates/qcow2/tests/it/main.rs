@@ -1,0 +1,7 @@
+//! Overlays that this crate makes and writes, judged by QEMU's programs; and QEMU's, read by this crate.
+
+#![expect(clippy::unwrap_used, reason = "these are tests")]
+
+mod create;
+mod qemu;
+mod written;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::mem::offset_of;
 
 use zerocopy::IntoBytes;
-use zerocopy::big_endian::U64;
+use zerocopy::big_endian::{U32, U64};
 
 use crate::Error;
 use crate::allocate::{Allocation, allocate};
@@ -80,6 +80,24 @@ impl<'a> Plan<'a> {
             writes.into_iter().for_each(|write| plan.push(stage, write));
         }
         Ok(plan)
+    }
+
+    /// Plans how the guest's disk becomes larger, within what the L1 table's clusters have room for.
+    pub(crate) fn to_grow(image: &Image, size_bytes: u64) -> Self {
+        let header = &image.header;
+        let l1_entries = header.l1_entries_for(size_bytes);
+        let mut plan = Self::default();
+        if l1_entries > header.l1_entries {
+            // The rest of the table's last cluster is its own, but may hold anything.
+            let end = header.l1_offset.saturating_add(header.l1_entries.saturating_mul(8));
+            let bytes = l1_entries.saturating_sub(header.l1_entries).saturating_mul(8);
+            plan.push(CONTENTS, Write::new(end, vec![0; to_usize(bytes)]));
+        }
+        // In one write, which no sector's end divides: the size, no encryption, and the table's length.
+        let l1_size = U32::new(u32::try_from(l1_entries).unwrap_or(u32::MAX));
+        let fields = [U64::new(size_bytes).as_bytes(), &[0; 4], l1_size.as_bytes()].concat();
+        plan.push(LINKS, Write::new(to_u64(offset_of!(RawHeader, size)), fields));
+        plan
     }
 
     /// Writes it; with `durable`, each stage is on the disk before the next begins.
@@ -196,3 +214,7 @@ impl Table {
         to_u64(data).saturating_add(u64::from(self.offset.is_none()))
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::as_conversions, clippy::arithmetic_side_effects, reason = "these are tests")]
+mod tests;

@@ -166,6 +166,11 @@ impl Header {
         1 << self.cluster_bits.saturating_mul(2).saturating_sub(3)
     }
 
+    /// How long the L1 table must be for a guest's disk; it never becomes shorter.
+    pub(crate) fn l1_entries_for(&self, size_bytes: u64) -> u64 {
+        size_bytes.div_ceil(self.l2_coverage_bytes()).max(self.l1_entries)
+    }
+
     /// How large the guest's disk can become without another L1 table: its clusters are the table's alone.
     pub(crate) fn size_limit_bytes(&self) -> u64 {
         let l1_bytes = self.l1_entries.saturating_mul(8).next_multiple_of(self.cluster_bytes());

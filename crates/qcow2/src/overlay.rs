@@ -1,14 +1,9 @@
-use std::mem::offset_of;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use zerocopy::IntoBytes;
-use zerocopy::big_endian::{U32, U64};
 
 use crate::Error;
 use crate::commit::{Changes, Plan};
 use crate::guest_view::{BackingAccess, GuestView, open_backing};
-use crate::header::RawHeader;
 use crate::image::Image;
 use crate::width::{to_u64, to_usize};
 
@@ -42,7 +37,7 @@ pub(crate) struct State {
     pub(crate) image: Image,
     pub(crate) view: GuestView,
     backing: BackingAccess,
-    changes: Changes,
+    pub(crate) changes: Changes,
 }
 
 /// How much is kept in memory before it is written.
@@ -218,29 +213,10 @@ impl State {
     }
 
     fn grow(&mut self, size_bytes: u64, durable: bool) -> Result<(), Error> {
-        let image = &mut self.image;
-        let needed = size_bytes.div_ceil(image.header.l2_coverage_bytes()).max(image.header.l1_entries);
-        let new_entries = needed.saturating_sub(image.header.l1_entries);
-        if new_entries > 0 {
-            // The rest of the table's last cluster is its own, but may hold anything.
-            let end = image.header.l1_offset.saturating_add(image.header.l1_entries.saturating_mul(8));
-            image.write(end, &vec![0; to_usize(new_entries.saturating_mul(8))])?;
-            if durable {
-                image.sync()?;
-            }
-        }
-        // In one write, which no sector's end divides: the size, no encryption, and the table's new length.
-        let l1_size = u32::try_from(needed).unwrap_or(u32::MAX);
-        let fields = [U64::new(size_bytes).as_bytes(), &[0; 4], U32::new(l1_size).as_bytes()].concat();
-        image.write(to_u64(SIZE_FIELD), &fields)?;
-        if durable {
-            image.sync()?;
-        }
-        image.header.size_bytes = size_bytes;
-        image.header.l1_entries = needed;
-        self.view = GuestView::open(image, &self.backing)?;
+        Plan::to_grow(&self.image, size_bytes).execute(&self.image, durable)?;
+        self.image.header.l1_entries = self.image.header.l1_entries_for(size_bytes);
+        self.image.header.size_bytes = size_bytes;
+        self.view = GuestView::open(&self.image, &self.backing)?;
         Ok(())
     }
 }
-
-const SIZE_FIELD: usize = offset_of!(RawHeader, size);

@@ -3,5 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod create;
+mod hostile;
+mod images;
 mod qemu;
 mod written;

@@ -14,7 +14,14 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ("offshoot-unpack", &["offshoot-store", "offshoot-tree"]),
     (
         "offshoot",
-        &["offshoot-ext4", "offshoot-layer", "offshoot-oci", "offshoot-qcow2", "offshoot-store", "offshoot-tree"],
+        &[
+            "offshoot-ext4",
+            "offshoot-layer",
+            "offshoot-oci",
+            "offshoot-qcow2",
+            "offshoot-store",
+            "offshoot-tree",
+        ],
     ),
     ("offshoot-cli", &["offshoot"]),
     ("offshoot-testkit", &[]),

@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 use offshoot_store::VerifyError;
 use offshoot_tree::TreePath;
 
-use crate::{InjectionRefusal, Malformed, Missing, Platform, Unsupported};
+use crate::{
+    CertificateProblem, InjectionRefusal, Malformed, Missing, Platform, RegistryProblem, Unsupported,
+    UrlProblem,
+};
 
 /// Why an image cannot be had from its source.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +78,37 @@ pub enum Error {
         /// The difference.
         source: VerifyError,
     },
+    /// A registry does not give it.
+    #[error("cannot get {what} from {host}{}", after(mirrors))]
+    Registry {
+        /// The reference, or a manifest, config or layer of its.
+        what: String,
+        /// Host and port of the last one that was asked.
+        host: String,
+        /// The mirrors that were asked before, and why they did not help.
+        mirrors: Vec<String>,
+        /// Why not.
+        #[source]
+        problem: Box<RegistryProblem>,
+    },
+    /// A registry's host that is not one.
+    #[error("{host:?} cannot be asked")]
+    Host {
+        /// As it was named.
+        host: String,
+        /// Why not.
+        #[source]
+        problem: UrlProblem,
+    },
+    /// A file of certificates that is of no use.
+    #[error("cannot use the certificates in {}", path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        problem: CertificateProblem,
+    },
     /// A stream that can be read once only was asked for again.
     #[error("{} has been read already, and can be read only once", path.display())]
     AlreadyRead {
@@ -128,6 +162,12 @@ pub enum ErrorKind {
     Integrity,
     /// A later version may read it.
     Unsupported,
+    /// Credentials are missing, wrong, or do not suffice.
+    Authentication,
+    /// The network or a registry does not answer as it should; it may later.
+    Unavailable,
+    /// Whoever watches said so.
+    Interrupted,
 }
 
 impl Error {
@@ -144,6 +184,8 @@ impl Error {
             | Self::Injection { .. } => ErrorKind::Usage,
             Self::Malformed { .. } | Self::Verify { .. } => ErrorKind::Integrity,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
+            Self::Registry { problem, .. } => problem.kind(),
+            Self::Host { .. } | Self::Certificate { .. } => ErrorKind::Usage,
         }
     }
 
@@ -176,5 +218,12 @@ fn no_platform(wanted: &Platform, available: &[Platform]) -> String {
             "there is no image for {wanted}, only for {}",
             several.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         ),
+    }
+}
+
+fn after(mirrors: &[String]) -> String {
+    match mirrors {
+        [] => String::new(),
+        several => format!(" ({})", several.join("; ")),
     }
 }

@@ -5,18 +5,21 @@
 //! has, lowest first; each layer is then a stream that its reader verifies.
 //!
 //! ```
-//! use offshoot_oci::{ImageName, Platform};
+//! use offshoot_oci::{ImageName, Platform, SourceOptions};
 //!
 //! let name: ImageName = "alpine".parse()?;
 //! assert_eq!(name.to_string(), "docker.io/library/alpine:latest");
 //!
-//! let empty = offshoot_oci::open(&"scratch:".parse()?, &std::env::temp_dir())?;
+//! let options = SourceOptions::new(&std::env::temp_dir());
+//! let empty = offshoot_oci::open(&"scratch:".parse()?, &options)?;
 //! assert!(empty.resolve(&Platform::host())?.layers.is_empty());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod archive_index;
+mod bounded_file;
 mod config;
+mod credentials;
 mod directory;
 mod directory_source;
 mod document;
@@ -24,6 +27,7 @@ mod error;
 mod exposed_port;
 mod file_section;
 mod image_name;
+mod image_search;
 mod index;
 mod injection;
 mod layout;
@@ -36,6 +40,7 @@ pub mod media_type;
 mod missing;
 mod platform;
 mod reference;
+mod registry;
 mod scratch;
 mod source;
 mod synthesize;
@@ -43,6 +48,7 @@ mod tarball;
 mod unsupported;
 
 pub use config::ImageConfig;
+pub use credentials::{Credentials, CredentialsError, CredentialsFormError, Environment, Secret};
 pub use directory::directory_tar;
 pub use document::{Document, MAX_DOCUMENT_SIZE};
 pub use error::{Error, ErrorKind};
@@ -54,6 +60,10 @@ pub use manifest::{Descriptor, ImageManifest, Index, MAX_LAYERS, MAX_MANIFESTS, 
 pub use missing::Missing;
 pub use platform::{Platform, PlatformError};
 pub use reference::{Reference, ReferenceError, ReferenceProblem};
-pub use source::{ImageSource, LayerSource, SourceImage, open};
+pub use registry::{
+    CertificateProblem, Notice, RealmProblem, RegistryLimits, RegistryOptions, RegistryProblem,
+    TransportError, Unwatched, UrlProblem, Watch,
+};
+pub use source::{ImageSource, LayerSource, SourceImage, SourceOptions, open};
 pub use synthesize::{PackedLayer, synthesize};
 pub use unsupported::Unsupported;

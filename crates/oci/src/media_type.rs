@@ -61,6 +61,10 @@ pub(crate) fn is_schema_1(media_type: &str) -> bool {
     SCHEMA_1.contains(&media_type)
 }
 
+pub(crate) fn is_known_manifest(media_type: &str) -> bool {
+    is_index(media_type) || is_manifest(media_type) || is_schema_1(media_type)
+}
+
 pub(crate) fn is_foreign_layer(media_type: &str) -> bool {
     FOREIGN.contains(&media_type)
 }

@@ -1,5 +1,5 @@
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use offshoot_store::{Digest, Expected};
 
@@ -8,6 +8,7 @@ use crate::layout::Layout;
 use crate::layout_archive::LayoutArchive;
 use crate::layout_directory::LayoutDirectory;
 use crate::layout_selection::Selection;
+use crate::registry::{RegistryOptions, RegistrySource};
 use crate::scratch::Scratch;
 use crate::tarball::Tarball;
 use crate::{Document, Error, ImageName, Platform, Unsupported};
@@ -47,9 +48,26 @@ pub struct LayerSource {
     pub diff_id: Option<Digest>,
 }
 
-/// Opens the source of a named image. `spool` is a private directory: an archive from standard input or a pipe is
-/// kept there, in a file without a name, for as long as the source is.
-pub fn open(name: &ImageName, spool: &Path) -> Result<Box<dyn ImageSource>, Error> {
+/// What a source may need.
+#[derive(Clone, Debug)]
+pub struct SourceOptions {
+    /// A private directory: an archive from standard input or a pipe is kept there, in a file without a name, for as
+    /// long as the source is.
+    pub spool: PathBuf,
+    /// How registries are talked to.
+    pub registry: RegistryOptions,
+}
+
+impl SourceOptions {
+    /// With a directory to spool to, and what is usual otherwise.
+    pub fn new(spool: &Path) -> Self {
+        Self { spool: spool.to_owned(), registry: RegistryOptions::default() }
+    }
+}
+
+/// Opens the source of a named image. Of a registry, nothing is asked before the image is resolved.
+pub fn open(name: &ImageName, options: &SourceOptions) -> Result<Box<dyn ImageSource>, Error> {
+    let spool = options.spool.as_path();
     let later = |what| Err(Error::unsupported(&name.to_string(), Unsupported::Source(what)));
     Ok(match name {
         ImageName::OciLayout { directory, tag, digest } => {
@@ -61,7 +79,7 @@ pub fn open(name: &ImageName, spool: &Path) -> Result<Box<dyn ImageSource>, Erro
         ImageName::Directory(directory) => Box::new(DirectorySource::open(directory)?),
         ImageName::Tar(file) => Box::new(Tarball::open(file)?),
         ImageName::Scratch => Box::new(Scratch),
-        ImageName::Registry(_) => return later("registries"),
+        ImageName::Registry(reference) => Box::new(RegistrySource::open(reference, &options.registry)?),
         ImageName::DockerArchive { .. } => return later("Docker archives"),
         ImageName::DockerDaemon(_) => return later("Docker daemons"),
         ImageName::ContainersStorage(_) => return later("podman's and buildah's images"),

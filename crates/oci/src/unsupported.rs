@@ -6,7 +6,7 @@ use offshoot_store::DigestError;
 pub enum Unsupported {
     /// A source that comes later.
     #[error(
-        "{0} are not among this version's sources, which are oci:, oci-archive:, dir:, tar: and scratch:"
+        "{0} are not among this version's sources, which are registries, oci:, oci-archive:, dir:, tar: and scratch:"
     )]
     Source(&'static str),
     /// Docker's first manifest format.

@@ -48,7 +48,7 @@ impl Store {
         let platform = options.platform.clone().unwrap_or_else(Platform::host);
         let reference = image.canonical().map_err(Error::image_name(image))?;
         let spool = self.directory.stage()?;
-        let source = offshoot_oci::open(image, spool.path())?;
+        let source = offshoot_oci::open(image, &offshoot_oci::SourceOptions::new(spool.path()))?;
         let resolved = source.resolve(&platform)?;
         let layers = self.pack_layers(source.as_ref(), &resolved, &options.limits, progress)?;
         // A pack that was found may be somebody's who has not come to sync it.

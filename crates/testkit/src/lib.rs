@@ -6,6 +6,7 @@
 pub mod boot;
 pub mod layout;
 pub mod oracle;
+pub mod registry;
 pub mod samples;
 
 mod listing;

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use offshoot_oci::{
-    ExposedPort, ImageConfig, ImageName, Injection, Manifest, PackedLayer, Platform, Reference, media_type,
-    open, synthesize,
+    ExposedPort, ImageConfig, ImageName, Injection, Manifest, PackedLayer, Platform, Reference,
+    SourceOptions, media_type, open, synthesize,
 };
 use offshoot_store::Digest;
 use offshoot_testkit::layout::{Layout, Tar};
@@ -239,7 +239,7 @@ proptest! {
         prop_assert!(layouts::resolve(&layouts::name(directory.path(), "y")).is_err());
         fs::write(directory.path().join("index.json"), index.to_string()).unwrap();
         let name: ImageName = format!("oci:{}", directory.path().display()).parse().unwrap();
-        if let Ok(source) = open(&name, directory.path()) {
+        if let Ok(source) = open(&name, &SourceOptions::new(directory.path())) {
             let _ = source.resolve(&Platform::host());
         }
     }

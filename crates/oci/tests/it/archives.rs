@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use offshoot_oci::{
-    Error, ErrorKind, ImageName, Malformed, Missing, PathOrStdin, Platform, Unsupported, open,
+    Error, ErrorKind, ImageName, Malformed, Missing, PathOrStdin, Platform, SourceOptions, Unsupported, open,
 };
 use offshoot_testkit::layout::{Layout, Style, Tar, TarEntry};
 use offshoot_testkit::{oracle, scratch_directory};
@@ -36,7 +36,7 @@ fn write(directory: &Path, bytes: &[u8]) -> ImageName {
 /// What the layout itself gives must be what its archive gives.
 fn assert_like_the_layout(directory: &Path, name: &ImageName, spool: &Path) {
     let expected = layouts::resolve(&layouts::name(directory, "x")).unwrap();
-    let source = open(name, spool).unwrap();
+    let source = open(name, &SourceOptions::new(spool)).unwrap();
     let found = source.resolve(&Platform::host()).unwrap();
     assert_eq!(found, expected);
     let expected_layers =

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use offshoot_oci::{
     Error, ErrorKind, ImageConfig, ImageName, ImageSource, MAX_DOCUMENT_SIZE, Malformed, Missing, Platform,
-    SourceImage, media_type, open,
+    SourceImage, SourceOptions, media_type, open,
 };
 use offshoot_store::{Digest, VerifyError, VerifyingReader};
 use offshoot_testkit::layout::{self, Image, Layer, Layout, Tar};
@@ -19,7 +19,7 @@ pub(crate) fn name(directory: &Path, tag: &str) -> ImageName {
 }
 
 pub(crate) fn source(name: &ImageName) -> Result<Box<dyn ImageSource>, Error> {
-    open(name, Path::new("/nonexistent"))
+    open(name, &SourceOptions::new(Path::new("/nonexistent")))
 }
 
 /// The image on this host's platform.

@@ -12,6 +12,7 @@ mod layouts;
 mod manifests;
 mod messages;
 mod references;
+mod registries;
 mod selection;
 mod sparse;
 mod tarballs;

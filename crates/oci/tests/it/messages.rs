@@ -1,7 +1,7 @@
 use std::error::Error as _;
 use std::path::Path;
 
-use offshoot_oci::{ErrorKind, ImageName, Injection, Platform, Reference, open};
+use offshoot_oci::{ErrorKind, ImageName, Injection, Platform, Reference, SourceOptions, open};
 use offshoot_testkit::layout::{self, Image, Layer, Layout};
 use serde_json::json;
 
@@ -35,8 +35,10 @@ fn what_a_person_reads() {
             {"mediaType": "application/vnd.cncf.helm.config.v1+json", "digest": odd, "size": 2}}),
     );
     let plain = |tag: &str| {
-        let error =
-            open(&name(path, tag), path).unwrap().resolve(&"linux/amd64".parse().unwrap()).unwrap_err();
+        let error = open(&name(path, tag), &SourceOptions::new(path))
+            .unwrap()
+            .resolve(&"linux/amd64".parse().unwrap())
+            .unwrap_err();
         line(&error).replace(&shown.to_string(), "DIR")
     };
     assert_eq!(plain("x"), "the image is linux/s390x, not linux/amd64");
@@ -62,8 +64,10 @@ fn what_a_person_reads() {
     )));
     std::fs::remove_file(layout.blob(&chart)).unwrap();
     assert_eq!(plain("chart"), format!("DIR has no blob {chart}"));
-    let any =
-        open(&format!("oci:{shown}").parse().unwrap(), path).unwrap().resolve(&Platform::host()).unwrap_err();
+    let any = open(&format!("oci:{shown}").parse().unwrap(), &SourceOptions::new(path))
+        .unwrap()
+        .resolve(&Platform::host())
+        .unwrap_err();
     assert_eq!(
         line(&any).replace(&shown.to_string(), "DIR"),
         "DIR has several images that fit, name one of: chart, odd, x"
@@ -86,7 +90,7 @@ fn what_a_person_reads() {
     );
     assert_eq!(
         line(&"x:/y:9".parse::<Injection>().unwrap_err()),
-        "\"x:/y:9\" is not of the form SRC:DST[:MODE]: MODE \"9\" is not an octal number up to 7777"
+        "\"x:/y:9\" is not of the form SRC:DST[:MODE[:UID:GID]]: MODE \"9\" is not an octal number up to 7777"
     );
     assert!("linux".parse::<Platform>().unwrap_err().source().is_none());
 }
@@ -94,18 +98,17 @@ fn what_a_person_reads() {
 #[test]
 fn sources_that_come_later() {
     for (text, what) in [
-        ("alpine", "registries"),
         ("docker-archive:x.tar", "Docker archives"),
         ("docker-daemon:x", "Docker daemons"),
         ("containers-storage:x", "podman's and buildah's images"),
         ("dockerfile:.", "Dockerfiles"),
     ] {
         let name: ImageName = text.parse().unwrap();
-        let error = open(&name, Path::new("/")).err().unwrap();
+        let error = open(&name, &SourceOptions::new(Path::new("/"))).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         let expected = format!(
-            "cannot use {name}: {what} are not among this version's sources, which are oci:, oci-archive:, dir:, \
-             tar: and scratch:"
+            "cannot use {name}: {what} are not among this version's sources, which are registries, oci:, \
+             oci-archive:, dir:, tar: and scratch:"
         );
         assert_eq!(line(&error), expected);
     }
@@ -113,7 +116,7 @@ fn sources_that_come_later() {
 
 #[test]
 fn scratch_is_empty_for_any_platform() {
-    let source = open(&"scratch:".parse().unwrap(), Path::new("/nonexistent")).unwrap();
+    let source = open(&"scratch:".parse().unwrap(), &SourceOptions::new(Path::new("/nonexistent"))).unwrap();
     let image = source.resolve(&"plan9/mips".parse().unwrap()).unwrap();
     assert!(image.manifest.is_none() && image.config.is_none() && image.layers.is_empty());
     assert!(source.open_layer(&image, 0).is_err());

@@ -1,0 +1,27 @@
+//! Images in registries (distribution-spec, and Docker's before it).
+
+mod authentication;
+mod backoff;
+mod blob;
+mod certificates;
+mod challenge;
+mod endpoint;
+mod hosts;
+mod network;
+mod options;
+mod partial;
+mod problem;
+mod proxy;
+mod repository;
+mod source;
+mod transport;
+mod url;
+mod watch;
+
+pub use certificates::CertificateProblem;
+pub use options::{RegistryLimits, RegistryOptions};
+pub use problem::{RealmProblem, RegistryProblem};
+pub(crate) use source::RegistrySource;
+pub use transport::TransportError;
+pub use url::UrlProblem;
+pub use watch::{Notice, Unwatched, Watch};

@@ -18,18 +18,7 @@ impl Bitmap {
 
     /// Sets a range of bits; what lies beyond the bitmap is ignored.
     pub(crate) fn set(&mut self, range: Range<u64>) {
-        let mut bit = range.start;
-        let end = range.end.min(Self::BITS);
-        while bit < end {
-            let Some(byte) = self.0.get_mut(index(bit / 8)) else { return };
-            if bit.is_multiple_of(8) && end.saturating_sub(bit) >= 8 {
-                *byte = 0xff;
-                bit = bit.saturating_add(8);
-            } else {
-                *byte |= 1 << (bit % 8);
-                bit = bit.saturating_add(1);
-            }
-        }
+        set(self.0.as_mut_slice(), range);
     }
 
     /// The bitmap as it is on disk.
@@ -38,9 +27,44 @@ impl Bitmap {
     }
 }
 
+/// Sets a range of bits of a bitmap of any size; what lies beyond it is ignored.
+pub(crate) fn set(bytes: &mut [u8], range: Range<u64>) {
+    change(bytes, range, |byte, mask| *byte |= mask);
+}
+
+/// Clears a range of bits of a bitmap of any size; what lies beyond it is ignored.
+pub(crate) fn clear(bytes: &mut [u8], range: Range<u64>) {
+    change(bytes, range, |byte, mask| *byte &= !mask);
+}
+
+/// Does something to every byte that has bits of the range, and these bits.
+fn change(bytes: &mut [u8], range: Range<u64>, with: impl Fn(&mut u8, u8)) {
+    let mut bit = range.start;
+    while bit < range.end {
+        let Some(byte) = bytes.get_mut(index(bit / 8)) else { return };
+        let from = bit % 8;
+        let to = range.end.saturating_sub(bit).saturating_add(from).min(8);
+        let mask = (from..to).fold(0, |mask, bit| mask | 1 << bit);
+        with(byte, mask);
+        bit = bit.saturating_add(to.saturating_sub(from));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clears_exactly_the_range() {
+        for range in [0..0, 0..1, 3..5, 7..9, 5..29, 60..64, 63..90, 0..64] {
+            let mut bytes = [0xff; 8];
+            clear(&mut bytes, range.clone());
+            for bit in 0..64 {
+                let byte = bytes[usize::try_from(bit / 8).unwrap()];
+                assert_eq!(byte >> (bit % 8) & 1 == 0, range.contains(&bit), "bit {bit} of {range:?}");
+            }
+        }
+    }
 
     #[test]
     fn sets_exactly_the_range() {

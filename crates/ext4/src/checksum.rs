@@ -15,6 +15,11 @@ impl Checksum {
         Self::new().update(uuid)
     }
 
+    /// A seed that a superblock has.
+    pub(crate) fn from_value(value: u32) -> Self {
+        Self(value)
+    }
+
     /// The seed of an inode, for itself and for its directory and extent blocks. Generations are zero here.
     pub(crate) fn of_inode(self, number: u32) -> Self {
         self.update(&number.to_le_bytes()).update(&[0; 4])

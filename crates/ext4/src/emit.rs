@@ -18,6 +18,7 @@ use crate::output::{Backup, Output};
 use crate::placement::{DeepTree, Owner};
 use crate::plan::Plan;
 use crate::records::{self, Records};
+use crate::sums::Sums;
 use crate::superblock::{self, Superblock};
 use crate::xattr::EncodedXattrs;
 use crate::{BLOCK_BYTES, Sink, Transfer, directory, path, resize_inode, survey};
@@ -35,7 +36,7 @@ pub(crate) fn emit(plan: &Plan<'_>, sink: &mut dyn Sink) -> Result<(), Error> {
     let geometry = &plan.placement.layout.geometry;
     let backups = geometry.backup_groups().map(|group| Backup {
         block: group.saturating_mul(GROUP_BLOCKS),
-        superblock: block_with(0, superblock.backup(low32(group)).as_bytes()),
+        superblock: block_with(0, superblock.backup(low32(group), Sums::Crc32c(seed)).as_bytes()),
     });
     let output = Output::new(sink, backups.collect(), &descriptors);
     let mut emitter = Emitter { plan, layout: &plan.placement.layout, seed, output };

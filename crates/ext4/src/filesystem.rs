@@ -3,6 +3,7 @@
 use zerocopy::FromZeros;
 
 use crate::checksum::Checksum;
+use crate::features::{Compat, Incompat, RoCompat};
 use crate::geometry::GROUP_BLOCKS;
 use crate::group_descriptor;
 use crate::halves::{high32, low16, low32};
@@ -11,8 +12,8 @@ use crate::inode;
 use crate::plan::Plan;
 use crate::records;
 use crate::superblock::{
-    CHECKSUM_CRC32C, Compat, DEFAULT_MOUNT_OPTIONS, ERRORS_CONTINUE, FLAG_SIGNED_HASH, Incompat,
-    JOURNAL_BACKUP_BLOCKS, MAGIC, REVISION_DYNAMIC, RoCompat, STATE_VALID, Superblock,
+    CHECKSUM_CRC32C, DEFAULT_MOUNT_OPTIONS, ERRORS_CONTINUE, FLAG_SIGNED_HASH, JOURNAL_BACKUP_BLOCKS, MAGIC,
+    REVISION_DYNAMIC, STATE_VALID, Superblock,
 };
 
 /// Blocks are 2¹⁰⁺² bytes.
@@ -65,7 +66,7 @@ impl Plan<'_> {
         raw.s_kbytes_written.set(written.saturating_add(summary.shared_bytes) / 1024);
         raw.s_overhead_clusters.set(low32(geometry.overhead_blocks()));
         raw.s_checksum_seed.set(seed.value());
-        let mut compat = Compat::EXT_ATTR | Compat::RESIZE_INODE | Compat::DIR_INDEX;
+        let mut compat = Compat::PROFILE;
         if let Some(journal) = records::journal(self) {
             compat |= Compat::HAS_JOURNAL;
             raw.s_journal_inum.set(inode::JOURNAL);
@@ -75,8 +76,8 @@ impl Plan<'_> {
             raw.s_jnl_size_high.set(high32(journal.size));
         }
         raw.s_feature_compat.set(compat.bits());
-        raw.s_feature_incompat.set(Incompat::all().bits());
-        raw.s_feature_ro_compat.set(RoCompat::all().bits());
+        raw.s_feature_incompat.set(Incompat::PROFILE.bits());
+        raw.s_feature_ro_compat.set(RoCompat::PROFILE.bits());
         raw.seal();
         raw
     }

@@ -23,7 +23,7 @@ const MAX_INODES_PER_GROUP: u64 = 32768;
 /// One inode for so many blocks: 16 KiB.
 const BLOCKS_PER_INODE: u64 = 4;
 /// What a last group must have besides its own metadata, as mke2fs wants it.
-const MIN_TAIL: u64 = 50;
+pub(crate) const MIN_TAIL: u64 = 50;
 
 /// Numbers of a filesystem that follow from its size and how many inodes it must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,18 +106,8 @@ impl Geometry {
 
     /// The groups with a backup of the superblock and the descriptors, ascending: 1 and the powers of 3, 5
     /// and 7 (`sparse_super`).
-    pub(crate) fn backup_groups(&self) -> impl Iterator<Item = u64> {
-        let groups = self.groups;
-        let (mut three, mut five, mut seven) = (1, 5, 7);
-        std::iter::from_fn(move || {
-            let next = three.min(five).min(seven);
-            for (power, base) in [(&mut three, 3), (&mut five, 5), (&mut seven, 7)] {
-                if *power == next {
-                    *power *= base;
-                }
-            }
-            (next < groups).then_some(next)
-        })
+    pub(crate) fn backup_groups(&self) -> impl Iterator<Item = u64> + use<> {
+        backup_groups(self.groups)
     }
 
     /// Blocks that no file can ever use: the base of every group, bitmaps, inode tables, the journal.
@@ -127,8 +117,22 @@ impl Geometry {
     }
 }
 
-/// Whether a group has a superblock.
-fn has_superblock(group: u64) -> bool {
+/// Those of so many groups (fewer than 2³²) that have a backup with `sparse_super`, ascending.
+pub(crate) fn backup_groups(groups: u64) -> impl Iterator<Item = u64> + use<> {
+    let (mut three, mut five, mut seven) = (1, 5, 7);
+    std::iter::from_fn(move || {
+        let next = three.min(five).min(seven);
+        for (power, base) in [(&mut three, 3), (&mut five, 5), (&mut seven, 7)] {
+            if *power == next {
+                *power *= base;
+            }
+        }
+        (next < groups).then_some(next)
+    })
+}
+
+/// Whether a group has a superblock with `sparse_super`.
+pub(crate) fn has_superblock(group: u64) -> bool {
     let is_power = |base: u64| {
         let mut power = base;
         while power < group {

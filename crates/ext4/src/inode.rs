@@ -48,13 +48,15 @@ bitflags! {
     pub(crate) struct InodeFlags: u32 {
         /// The directory has a hash tree.
         const INDEX = 0x1000;
+        /// Blocks are counted in blocks, not in sectors.
+        const HUGE_FILE = 0x4_0000;
         /// `i_block` is the root of an extent tree.
         const EXTENTS = 0x8_0000;
     }
 }
 
 /// An inode as it is on disk.
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub(crate) struct RawInode {
     i_mode: U16,
@@ -100,6 +102,66 @@ const _: () = {
     assert!(offset_of!(RawInode, i_crtime) == 0x90);
     assert!(offset_of!(RawInode, body) == 0xa0);
 };
+
+impl RawInode {
+    /// Reads an inode of any size; what a short one lacks is zeros.
+    pub(crate) fn read(bytes: &[u8]) -> Self {
+        let mut raw = Self::new_zeroed();
+        for (to, from) in raw.as_mut_bytes().iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        raw
+    }
+
+    pub(crate) fn is_regular(&self) -> bool {
+        self.i_mode.get() & 0xf000 == file_type::REGULAR && self.i_links_count.get() > 0
+    }
+
+    /// In bytes.
+    pub(crate) fn size(&self) -> u64 {
+        u64::from(self.i_size_lo.get()) | u64::from(self.i_size_high.get()) << 32
+    }
+
+    /// `i_flags`, also those that nobody knows.
+    pub(crate) fn flags(&self) -> InodeFlags {
+        InodeFlags::from_bits_retain(self.i_flags.get())
+    }
+
+    /// `i_block`.
+    pub(crate) fn block(&self) -> &[u8; 60] {
+        &self.i_block
+    }
+
+    /// Sets the sectors of 512 bytes in use, below 2⁴⁸.
+    pub(crate) fn set_sectors(&mut self, sectors: u64) {
+        self.i_blocks_lo.set(low32(sectors));
+        self.l_i_blocks_high.set(bits32to47(sectors));
+    }
+
+    /// What the inode's own and its blocks' checksums start from; `seed` is the filesystem's.
+    pub(crate) fn seed(&self, number: u32, seed: Checksum) -> Checksum {
+        seed.update(&number.to_le_bytes()).update(&self.i_generation.get().to_le_bytes())
+    }
+
+    /// Whether there is room for the high half of the checksum.
+    fn has_long_checksum(&self, inode_bytes: u64) -> bool {
+        inode_bytes > 128 && self.i_extra_isize.get() >= 4
+    }
+
+    /// The checksum that stands in the inode; without its high half in a short inode.
+    pub(crate) fn checksum(&self, inode_bytes: u64) -> u32 {
+        let high = if self.has_long_checksum(inode_bytes) { self.i_checksum_hi.get() } else { 0 };
+        u32::from(self.l_i_checksum_lo.get()) | u32::from(high) << 16
+    }
+
+    /// Sets as much of the checksum as there is room for.
+    pub(crate) fn set_checksum(&mut self, checksum: u32, inode_bytes: u64) {
+        self.l_i_checksum_lo.set(low16(checksum));
+        if self.has_long_checksum(inode_bytes) {
+            self.i_checksum_hi.set(high16(checksum));
+        }
+    }
+}
 
 /// What an inode says.
 #[derive(Clone, Debug)]

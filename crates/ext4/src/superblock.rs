@@ -2,12 +2,13 @@
 
 use std::mem::{offset_of, size_of};
 
-use bitflags::bitflags;
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::checksum::Checksum;
+use crate::features::{Features, Incompat};
 use crate::halves::low16;
+use crate::sums::Sums;
 
 /// Where the primary superblock starts, in bytes; backups start with their block.
 pub(crate) const OFFSET: usize = 1024;
@@ -15,6 +16,10 @@ pub(crate) const OFFSET: usize = 1024;
 pub(crate) const MAGIC: u16 = 0xef53;
 /// `EXT4_VALID_FS`: cleanly unmounted.
 pub(crate) const STATE_VALID: u16 = 1;
+/// `EXT4_ERROR_FS`: a kernel met damage.
+pub(crate) const STATE_ERROR: u16 = 2;
+/// `EXT4_ORPHAN_FS`: orphans are being cleared.
+pub(crate) const STATE_ORPHAN: u16 = 4;
 /// `EXT4_ERRORS_CONTINUE`.
 pub(crate) const ERRORS_CONTINUE: u16 = 1;
 /// `EXT4_DYNAMIC_REV`.
@@ -28,40 +33,8 @@ pub(crate) const FLAG_SIGNED_HASH: u32 = 1;
 /// `EXT3_JNL_BACKUP_BLOCKS`: `s_jnl_blocks` is a copy of the journal inode's `i_block` and size.
 pub(crate) const JOURNAL_BACKUP_BLOCKS: u8 = 1;
 
-bitflags! {
-    /// `s_feature_compat`: a kernel that does not know them may use the filesystem all the same.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub(crate) struct Compat: u32 {
-        const HAS_JOURNAL = 0x0004;
-        const EXT_ATTR = 0x0008;
-        const RESIZE_INODE = 0x0010;
-        const DIR_INDEX = 0x0020;
-    }
-
-    /// `s_feature_incompat`: who does not know them must keep away.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub(crate) struct Incompat: u32 {
-        const FILETYPE = 0x0002;
-        const EXTENTS = 0x0040;
-        const SIXTY_FOUR_BIT = 0x0080;
-        const FLEX_BG = 0x0200;
-        const CSUM_SEED = 0x2000;
-    }
-
-    /// `s_feature_ro_compat`: who does not know them must not write.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub(crate) struct RoCompat: u32 {
-        const SPARSE_SUPER = 0x0001;
-        const LARGE_FILE = 0x0002;
-        const HUGE_FILE = 0x0008;
-        const DIR_NLINK = 0x0020;
-        const EXTRA_ISIZE = 0x0040;
-        const METADATA_CSUM = 0x0400;
-    }
-}
-
 /// The superblock as it is on disk.
-#[derive(Clone, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub(crate) struct Superblock {
     pub(crate) s_inodes_count: U32,
@@ -191,12 +164,33 @@ const _: () = {
 };
 
 impl Superblock {
+    /// All blocks of the filesystem.
+    pub(crate) fn blocks(&self) -> u64 {
+        self.joined(self.s_blocks_count_lo, self.s_blocks_count_hi)
+    }
+
+    /// Blocks that nothing uses.
+    pub(crate) fn free_blocks(&self) -> u64 {
+        self.joined(self.s_free_blocks_count_lo, self.s_free_blocks_count_hi)
+    }
+
+    /// Free blocks that only root may use.
+    pub(crate) fn reserved_blocks(&self) -> u64 {
+        self.joined(self.s_r_blocks_count_lo, self.s_r_blocks_count_hi)
+    }
+
+    /// The high half means something only with `64bit`.
+    fn joined(&self, low: U32, high: U32) -> u64 {
+        let wide = Features::of(self).has_incompat(Incompat::SIXTY_FOUR_BIT);
+        u64::from(low.get()) | if wide { u64::from(high.get()) << 32 } else { 0 }
+    }
+
     /// The copy for a group: like libext2fs's, not marked as clean, so that whoever uses it checks first.
-    pub(crate) fn backup(&self, group: u32) -> Self {
+    pub(crate) fn backup(&self, group: u32, sums: Sums) -> Self {
         let mut backup = self.clone();
         backup.s_block_group_nr.set(low16(group));
         backup.s_state.set(0);
-        backup.seal();
+        sums.seal(&mut backup);
         backup
     }
 

@@ -5,6 +5,7 @@
 mod backups;
 mod boundaries;
 mod check;
+mod grow_sizes;
 mod hostile;
 mod image;
 mod layout;

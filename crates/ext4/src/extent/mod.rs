@@ -1,5 +1,7 @@
 //! Extent trees, `fs/ext4/ext4_extents.h`: a root of four entries in the inode, then blocks of 340.
 
+mod read;
+
 use std::mem::size_of;
 
 use zerocopy::little_endian::{U16, U32};
@@ -7,6 +9,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::checksum::Checksum;
 use crate::halves::{bits32to47, index, length, low16, low32};
+
+pub(crate) use read::{Unreadable, leading, pieces};
 
 /// `EXT4_EXT_MAGIC`.
 const MAGIC: u16 = 0xf30a;

@@ -6,35 +6,39 @@ use zerocopy::big_endian::U32;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 use crate::BLOCK_BYTES;
+use crate::checksum::Checksum;
 use crate::halves::low32;
 
 /// `JBD2_MAGIC_NUMBER`.
-const MAGIC: u32 = 0xc03b_3998;
+pub(super) const MAGIC: u32 = 0xc03b_3998;
 /// `JBD2_SUPERBLOCK_V2`.
-const SUPERBLOCK_V2: u32 = 4;
+pub(super) const SUPERBLOCK_V2: u32 = 4;
+
+/// Bytes of it before the users' UUIDs: all that changes while a journal is in use, and one sector.
+pub(crate) const HEAD_BYTES: usize = 512;
 
 /// A journal's superblock as it is on disk.
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub(crate) struct JournalSuperblock {
-    h_magic: U32,
-    h_blocktype: U32,
+    pub(super) h_magic: U32,
+    pub(super) h_blocktype: U32,
     h_sequence: U32,
-    s_blocksize: U32,
-    s_maxlen: U32,
-    s_first: U32,
-    s_sequence: U32,
-    s_start: U32,
-    s_errno: U32,
-    s_feature_compat: U32,
-    s_feature_incompat: U32,
-    s_feature_ro_compat: U32,
-    s_uuid: [u8; 16],
-    s_nr_users: U32,
+    pub(super) s_blocksize: U32,
+    pub(super) s_maxlen: U32,
+    pub(super) s_first: U32,
+    pub(super) s_sequence: U32,
+    pub(super) s_start: U32,
+    pub(super) s_errno: U32,
+    pub(super) s_feature_compat: U32,
+    pub(super) s_feature_incompat: U32,
+    pub(super) s_feature_ro_compat: U32,
+    pub(super) s_uuid: [u8; 16],
+    pub(super) s_nr_users: U32,
     s_dynsuper: U32,
     s_max_transaction: U32,
     s_max_trans_data: U32,
-    s_checksum_type: u8,
+    pub(super) s_checksum_type: u8,
     s_padding2: [u8; 3],
     s_num_fc_blks: U32,
     s_head: U32,
@@ -64,6 +68,33 @@ impl JournalSuperblock {
         raw.s_uuid = *uuid;
         raw.s_nr_users.set(1);
         raw
+    }
+
+    /// Where in the log the first transaction is that is still needed; zero if there is none.
+    pub(crate) fn start(&self) -> u32 {
+        self.s_start.get()
+    }
+
+    /// The number of the first transaction that is still needed, or else of the next one.
+    pub(crate) fn sequence(&self) -> u32 {
+        self.s_sequence.get()
+    }
+
+    /// The checksum that it should have.
+    pub(super) fn checksum_of(&self) -> u32 {
+        let mut zeroed = self.clone();
+        zeroed.s_checksum.set(0);
+        Checksum::new().update(zeroed.as_bytes()).value()
+    }
+
+    /// Whether its checksum is right.
+    pub(super) fn is_sealed(&self) -> bool {
+        self.s_checksum.get() == self.checksum_of()
+    }
+
+    /// Sets the checksum.
+    pub(super) fn seal(&mut self) {
+        self.s_checksum.set(self.checksum_of());
     }
 }
 

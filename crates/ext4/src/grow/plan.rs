@@ -1,0 +1,271 @@
+use std::fmt;
+
+use zerocopy::IntoBytes;
+
+use crate::device::Device;
+use crate::features::Incompat;
+use crate::grow::groups::Groups;
+use crate::grow::steps::{self, Write};
+use crate::grow::unfinished::{self, Unfinished};
+use crate::grow::{GrowError, resize_inode, supported};
+use crate::halves::{high32, index, length, low16, low32};
+use crate::inspect::{Disk, InspectError, Shape, State};
+use crate::superblock::{self, Superblock};
+
+/// The granularity of sizes, in bytes.
+const GRANULARITY: u64 = 4096;
+
+/// How a filesystem comes to be larger: all that will be written. A value, which touches nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Grow {
+    pub(super) old: Shape,
+    pub(super) new: Shape,
+    /// What was asked for, in whole units of 4 KiB.
+    pub(super) device_bytes: u64,
+    /// The primary superblock as it was read, and as it will be.
+    pub(super) before: Superblock,
+    pub(super) after: Superblock,
+    /// All group descriptors.
+    pub(super) table: Vec<u8>,
+    /// What lies beyond the old filesystem, but for backups.
+    pub(super) outside: Vec<Write>,
+    /// Blocks of the old filesystem that must change together, ascending; the superblock's own is the first.
+    pub(super) joint: Vec<(u64, Vec<u8>)>,
+}
+
+impl Grow {
+    /// Plans growth to so many bytes. Nothing is written.
+    ///
+    /// The size is rounded down to 4 KiB. A last group that would be too small to be of use (less than its own
+    /// metadata and 50 blocks, as mke2fs has it) is left out of the filesystem, which then is smaller than what
+    /// was asked for: [`new_size_bytes`](Self::new_size_bytes) says how large, and the device gets the size
+    /// that was asked for all the same.
+    ///
+    /// Where the filesystem has that size already there is nothing to do, whatever its condition: Ok, and
+    /// [`grows`](Self::grows) says no. A device that is longer than asked for keeps its length, one that is
+    /// shorter gets the size.
+    ///
+    /// # Errors
+    ///
+    /// All of [`GrowError`] but `NoSafeJournal`.
+    pub fn plan(device: &dyn Device, new_size_bytes: u64) -> Result<Self, GrowError> {
+        let disk = Disk::open(device)?;
+        let old = disk.shape;
+        let state = State::of(&disk);
+        if state == State::NeedsRecovery && !matches!(unfinished::find(&disk)?, Unfinished::Nothing) {
+            return Err(GrowError::Interrupted);
+        }
+        let device_bytes = (new_size_bytes / GRANULARITY).saturating_mul(GRANULARITY);
+        let blocks = device_bytes.checked_div(old.block_bytes).unwrap_or(0);
+        if new_size_bytes < old.bytes() {
+            let filesystem_bytes = old.bytes();
+            return Err(GrowError::WouldLoseData { filesystem_bytes, requested_bytes: new_size_bytes });
+        }
+        let device_bytes = device_bytes.max(old.bytes());
+        let new = old.grown(blocks.max(old.blocks));
+        let mut grow = Self {
+            old,
+            new,
+            device_bytes,
+            before: disk.superblock.clone(),
+            after: disk.superblock.clone(),
+            table: Vec::new(),
+            outside: Vec::new(),
+            joint: Vec::new(),
+        };
+        if new.blocks == old.blocks {
+            return Ok(grow);
+        }
+        supported::check(&disk)?;
+        if state != State::Clean {
+            return Err(GrowError::NotClean { state });
+        }
+        check_limits(&disk, &new)?;
+        grow.fill(&disk)?;
+        Ok(grow)
+    }
+
+    /// Reckons what is to be written.
+    fn fill(&mut self, disk: &Disk<'_>) -> Result<(), InspectError> {
+        let groups = Groups::new(disk, &self.new)?;
+        self.after = superblock(disk, &self.new, groups.free_blocks)?;
+        let mut joint = resize_inode::changes(disk, &self.new)?;
+        joint.extend(groups.old_bitmap);
+        let block_bytes = index(self.new.block_bytes);
+        let table = groups.table.chunks_exact(block_bytes).map(<[u8]>::to_vec);
+        joint.extend((disk.table_start()..).zip(table).skip(index(groups.unchanged_blocks)));
+        let first = superblock_block(&self.new);
+        joint.push((first, disk.read_blocks(first, 1)?));
+        joint.sort_unstable_by_key(|(number, _)| *number);
+        // No block has two meanings, unless somebody made it so.
+        if joint.windows(2).any(|pair| matches!(pair, [(a, _), (b, _)] if a == b))
+            || joint.first().is_none_or(|(number, _)| *number != first)
+        {
+            return Err(InspectError::damaged("where metadata lies"));
+        }
+        self.joint = joint;
+        self.outside = groups
+            .new_bitmap
+            .map(|(number, bytes)| Write { offset: number.saturating_mul(self.new.block_bytes), bytes })
+            .into_iter()
+            .collect();
+        self.table = groups.table;
+        Ok(())
+    }
+
+    /// The filesystem's size before, in bytes.
+    pub fn old_size_bytes(&self) -> u64 {
+        self.old.bytes()
+    }
+
+    /// The filesystem's size afterwards, in bytes.
+    pub fn new_size_bytes(&self) -> u64 {
+        self.new.bytes()
+    }
+
+    /// The size in bytes that the device will have at the least.
+    pub fn device_bytes(&self) -> u64 {
+        self.device_bytes
+    }
+
+    /// How many bytes of what was asked for are left out, since they would make a group too small to be of use.
+    pub fn left_out_bytes(&self) -> u64 {
+        self.device_bytes.saturating_sub(self.new.bytes())
+    }
+
+    /// Whether the filesystem changes at all.
+    pub fn grows(&self) -> bool {
+        self.new.blocks != self.old.blocks
+    }
+
+    /// How many bytes come to be written, the device's new length and a journal not counted.
+    pub fn written_bytes(&self) -> u64 {
+        if !self.grows() {
+            return 0;
+        }
+        let joint = self.joint.iter().map(|(_, bytes)| bytes.len());
+        let outside = self.outside.iter().map(|write| write.bytes.len());
+        let once = joint.chain(outside).fold(0, |sum: u64, bytes| sum.saturating_add(length(bytes)));
+        let backup = length(self.table.len()).saturating_add(self.new.block_bytes);
+        once.saturating_add(backup.saturating_mul(length(self.new.backup_groups().count())))
+    }
+
+    /// Grows a filesystem that nobody else sees: writes as little as can be and syncs nothing. Interrupted, it
+    /// leaves something that is of no use.
+    ///
+    /// Ok says that the device took everything, not that anything is on disk.
+    pub fn apply(&self, device: &dyn Device) -> Result<(), GrowError> {
+        self.enlarge(device)?;
+        if !self.grows() {
+            return Ok(());
+        }
+        self.check_unchanged(&Disk::open(device)?)?;
+        for write in &self.outside {
+            device.write(write.offset, &write.bytes)?;
+        }
+        steps::write_blocks(device, self.new.block_bytes, &self.joint_with(&self.after))?;
+        steps::write_backups(device, &self.new, &self.after, &self.table, 0..self.new.groups)?;
+        Ok(())
+    }
+
+    /// Gives the device its length.
+    pub(super) fn enlarge(&self, device: &dyn Device) -> Result<(), GrowError> {
+        if device.size()? < self.device_bytes {
+            device.enlarge(self.device_bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the filesystem is still what was planned for.
+    pub(super) fn check_unchanged(&self, disk: &Disk<'_>) -> Result<(), GrowError> {
+        if disk.superblock == self.before { Ok(()) } else { Err(GrowError::Changed) }
+    }
+
+    /// The joint change, with this superblock in its place.
+    pub(super) fn joint_with(&self, superblock: &Superblock) -> Vec<(u64, Vec<u8>)> {
+        let mut joint = self.joint.clone();
+        if let Some((_, block)) = joint.first_mut() {
+            put_superblock(&self.new, block, superblock);
+        }
+        joint
+    }
+}
+
+impl fmt::Debug for Grow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grow")
+            .field("old", &self.old)
+            .field("new", &self.new)
+            .field("device_bytes", &self.device_bytes)
+            .field("joint_blocks", &self.joint.iter().map(|(number, _)| *number).collect::<Vec<_>>())
+            .field("written_bytes", &self.written_bytes())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The block that has the primary superblock.
+pub(super) fn superblock_block(shape: &Shape) -> u64 {
+    shape.first_block
+}
+
+/// Where in that block it is.
+pub(super) fn superblock_offset(shape: &Shape) -> usize {
+    superblock::OFFSET.checked_rem(index(shape.block_bytes)).unwrap_or(0)
+}
+
+fn put_superblock(shape: &Shape, block: &mut [u8], superblock: &Superblock) {
+    for (to, from) in block.iter_mut().skip(superblock_offset(shape)).zip(superblock.as_bytes()) {
+        *to = *from;
+    }
+}
+
+fn check_limits(disk: &Disk<'_>, new: &Shape) -> Result<(), GrowError> {
+    let old = &disk.shape;
+    let wide = disk.features.has_incompat(Incompat::SIXTY_FOUR_BIT);
+    let limit = if wide { old.limit_blocks() } else { old.limit_blocks().min(u32::MAX.into()) };
+    if new.blocks <= limit {
+        return Ok(());
+    }
+    let limit_bytes = limit.saturating_mul(old.block_bytes);
+    if new.groups.saturating_mul(new.inodes_per_group) > u64::from(u32::MAX) {
+        return Err(GrowError::TooManyInodes { limit_bytes });
+    }
+    Err(GrowError::PastReservation { limit_bytes })
+}
+
+/// The primary superblock of the filesystem when it has grown, sealed.
+fn superblock(disk: &Disk<'_>, new: &Shape, free_blocks: u64) -> Result<Superblock, InspectError> {
+    let old = &disk.shape;
+    let mut raw = disk.superblock.clone();
+    let free_blocks = raw.free_blocks().saturating_add(free_blocks);
+    let added = new.groups.saturating_sub(old.groups);
+    let added_inodes = added.saturating_mul(new.inodes_per_group);
+    let free_inodes = u64::from(raw.s_free_inodes_count.get()).saturating_add(added_inodes);
+    let inodes = new.groups.saturating_mul(new.inodes_per_group);
+    if free_blocks > new.blocks || free_inodes > inodes {
+        return Err(InspectError::damaged("the number of free blocks or inodes"));
+    }
+    // Root's share stays what it was.
+    let root = u128::from(raw.reserved_blocks()).saturating_mul(new.blocks.into());
+    let root = root.checked_div(old.blocks.into()).unwrap_or(0);
+    let root = u64::try_from(root).unwrap_or(new.blocks);
+    raw.s_inodes_count.set(low32(inodes));
+    raw.s_free_inodes_count.set(low32(free_inodes));
+    raw.s_blocks_count_lo.set(low32(new.blocks));
+    raw.s_free_blocks_count_lo.set(low32(free_blocks));
+    raw.s_r_blocks_count_lo.set(low32(root));
+    if disk.features.has_incompat(Incompat::SIXTY_FOUR_BIT) {
+        raw.s_blocks_count_hi.set(high32(new.blocks));
+        raw.s_free_blocks_count_hi.set(high32(free_blocks));
+        raw.s_r_blocks_count_hi.set(high32(root));
+    }
+    raw.s_reserved_gdt_blocks.set(low16(low32(new.reserved_blocks)));
+    let overhead = raw.s_overhead_clusters.get();
+    if overhead != 0 {
+        let more =
+            (old.groups..new.groups).fold(0, |sum: u64, group| sum.saturating_add(new.overhead(group)));
+        raw.s_overhead_clusters.set(overhead.saturating_add(low32(more)));
+    }
+    disk.sums.seal(&mut raw);
+    Ok(raw)
+}

@@ -1,0 +1,366 @@
+//! Transactions as jbd2 writes them (`fs/jbd2/commit.c`) and replays them (`fs/jbd2/recovery.c`).
+
+use std::mem::size_of;
+
+use zerocopy::big_endian::{U16, U32, U64};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
+
+use crate::checksum::Checksum;
+use crate::device::DeviceError;
+use crate::halves::{high32, length, low16, low32};
+use crate::inspect::Disk;
+use crate::journal::JournalProblem;
+use crate::journal::log::{Format, Log, LogSums};
+use crate::journal::superblock::MAGIC;
+
+/// `JBD2_DESCRIPTOR_BLOCK` and `JBD2_COMMIT_BLOCK`.
+const DESCRIPTOR: u32 = 1;
+const COMMIT: u32 = 2;
+/// `JBD2_FLAG_ESCAPE`: the block starts with the journal's magic number, which was zeroed in the log.
+const ESCAPED: u32 = 1;
+/// `JBD2_FLAG_SAME_UUID`: no UUID follows the tag.
+const SAME_UUID: u32 = 2;
+/// `JBD2_FLAG_LAST_TAG`.
+const LAST: u32 = 8;
+
+/// The head of every block of the log that is not data, `struct journal_header_s`.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+struct Header {
+    h_magic: U32,
+    h_blocktype: U32,
+    h_sequence: U32,
+}
+
+/// Says where a block of data belongs, `struct journal_block_tag_s`; without `64bit` the last field is left out,
+/// with checksums of version 2 there are two more bytes.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+struct Tag {
+    t_blocknr: U32,
+    t_checksum: U16,
+    t_flags: U16,
+    t_blocknr_high: U32,
+}
+
+/// The tag with checksums of version 3, `struct journal_block_tag3_s`.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+struct Tag3 {
+    t_blocknr: U32,
+    t_flags: U32,
+    t_blocknr_high: U32,
+    t_checksum: U32,
+}
+
+/// The end of a transaction, `struct commit_header`.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+struct Commit {
+    header: Header,
+    h_chksum_type: u8,
+    h_chksum_size: u8,
+    h_padding: [u8; 2],
+    h_chksum: [U32; 8],
+    h_commit_sec: U64,
+    h_commit_nsec: U32,
+}
+
+const _: () = {
+    assert!(size_of::<Header>() == 12);
+    assert!(size_of::<Tag>() == 12);
+    assert!(size_of::<Tag3>() == 16);
+    assert!(size_of::<Commit>() == 60);
+};
+
+/// What stands in place of a UUID after the first tag: nobody reads it there but who looks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Marker(pub(crate) [u8; 16]);
+
+/// A tag and what it says, whatever its form.
+struct Place {
+    block: u64,
+    flags: u32,
+    checksum: u32,
+}
+
+impl Format {
+    /// `journal_tag_bytes`.
+    fn tag_bytes(self) -> usize {
+        match self.sums {
+            LogSums::V3(_) => size_of::<Tag3>(),
+            LogSums::V2(_) if self.wide => size_of::<Tag>().saturating_add(2),
+            LogSums::V2(_) => 10,
+            LogSums::None if self.wide => size_of::<Tag>(),
+            LogSums::None => 8,
+        }
+    }
+
+    /// Where tags must end: a descriptor's checksum is its last four bytes.
+    fn tags_end(self) -> usize {
+        if self.sums == LogSums::None { self.block_bytes } else { self.block_bytes.saturating_sub(4) }
+    }
+
+    fn seed(self) -> Option<Checksum> {
+        match self.sums {
+            LogSums::None => None,
+            LogSums::V2(seed) | LogSums::V3(seed) => Some(seed),
+        }
+    }
+
+    /// The checksum of a block of data as it is in the log.
+    fn data_checksum(self, sequence: u32, data: &[u8]) -> u32 {
+        self.seed().map_or(0, |seed| seed.update(&sequence.to_be_bytes()).update(data).value())
+    }
+
+    fn put(self, place: &Place, to: &mut [u8]) {
+        let tag3 = Tag3 {
+            t_blocknr: low32(place.block).into(),
+            t_flags: place.flags.into(),
+            t_blocknr_high: high32(place.block).into(),
+            t_checksum: place.checksum.into(),
+        };
+        let tag = Tag {
+            t_blocknr: low32(place.block).into(),
+            t_checksum: if self.sums == LogSums::None { 0 } else { low16(place.checksum) }.into(),
+            t_flags: low16(place.flags).into(),
+            t_blocknr_high: high32(place.block).into(),
+        };
+        let v3 = matches!(self.sums, LogSums::V3(_));
+        let bytes = if v3 { tag3.as_bytes() } else { tag.as_bytes() };
+        let used = if v3 || self.wide { bytes } else { bytes.get(..8).unwrap_or_default() };
+        for (to, from) in to.iter_mut().zip(used) {
+            *to = *from;
+        }
+    }
+
+    fn get(self, from: &[u8]) -> Option<Place> {
+        if let LogSums::V3(_) = self.sums {
+            let (tag, _) = Tag3::ref_from_prefix(from).ok()?;
+            let high = if self.wide { u64::from(tag.t_blocknr_high.get()) << 32 } else { 0 };
+            let block = u64::from(tag.t_blocknr.get()) | high;
+            return Some(Place { block, flags: tag.t_flags.get(), checksum: tag.t_checksum.get() });
+        }
+        let mut bytes = [0; size_of::<Tag>()];
+        for (to, from) in bytes.iter_mut().zip(from.get(..self.tag_bytes())?) {
+            *to = *from;
+        }
+        let (tag, _) = Tag::ref_from_prefix(&bytes).ok()?;
+        let high = if self.wide { u64::from(tag.t_blocknr_high.get()) << 32 } else { 0 };
+        let block = u64::from(tag.t_blocknr.get()) | high;
+        Some(Place { block, flags: tag.t_flags.get().into(), checksum: tag.t_checksum.get().into() })
+    }
+
+    /// Whether a tag's checksum is that of its data.
+    fn agrees(self, place: &Place, sequence: u32, data: &[u8]) -> bool {
+        let checksum = self.data_checksum(sequence, data);
+        match self.sums {
+            LogSums::None => true,
+            LogSums::V2(_) => place.checksum == u32::from(low16(checksum)),
+            LogSums::V3(_) => place.checksum == checksum,
+        }
+    }
+}
+
+/// Blocks that come to their places together or not at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Transaction {
+    pub(crate) sequence: u32,
+    pub(crate) marker: Marker,
+    /// Where each block belongs, and its bytes.
+    pub(crate) blocks: Vec<(u64, Vec<u8>)>,
+}
+
+impl Transaction {
+    /// Its blocks of a log, the commit included, and a block of zeros where the next one would begin.
+    pub(crate) fn encode(&self, log: &Log) -> Result<Vec<u8>, JournalProblem> {
+        let format = log.format;
+        if !format.wide && self.blocks.iter().any(|(block, _)| high32(*block) != 0) {
+            return Err(JournalProblem::Features { compat: 0, incompat: 0 });
+        }
+        let mut bytes = Vec::new();
+        let mut blocks = self.blocks.as_slice();
+        let mut first = true;
+        while !blocks.is_empty() {
+            let (descriptor, used, data) = self.descriptor(format, blocks, first);
+            bytes.extend_from_slice(&descriptor);
+            bytes.extend_from_slice(&data);
+            blocks = blocks.get(used.max(1)..).unwrap_or_default();
+            first = false;
+        }
+        bytes.extend_from_slice(&self.commit(format));
+        let needed_blocks = length(bytes.len().checked_div(format.block_bytes).unwrap_or(0));
+        if needed_blocks > log.capacity {
+            return Err(JournalProblem::TooSmall { needed_blocks, has_blocks: log.capacity });
+        }
+        bytes.resize(bytes.len().saturating_add(format.block_bytes), 0);
+        Ok(bytes)
+    }
+
+    fn header(&self, kind: u32) -> Header {
+        Header { h_magic: MAGIC.into(), h_blocktype: kind.into(), h_sequence: self.sequence.into() }
+    }
+
+    /// A descriptor block for as many of these blocks as it can name, how many that are, and their data.
+    fn descriptor(
+        &self,
+        format: Format,
+        blocks: &[(u64, Vec<u8>)],
+        first: bool,
+    ) -> (Vec<u8>, usize, Vec<u8>) {
+        let mut descriptor = vec![0; format.block_bytes];
+        let mut data = Vec::new();
+        put(&mut descriptor, 0, self.header(DESCRIPTOR).as_bytes());
+        // The first tag is followed by a UUID: in the first descriptor the marker.
+        let room = format.tags_end().saturating_sub(size_of::<Header>()).saturating_sub(16);
+        let used = room.checked_div(format.tag_bytes()).unwrap_or(0).min(blocks.len());
+        let mut at = size_of::<Header>();
+        for (number, (block, bytes)) in blocks.iter().take(used).enumerate() {
+            let start = data.len();
+            data.extend_from_slice(bytes);
+            let mut flags = 0;
+            if bytes.starts_with(&MAGIC.to_be_bytes()) {
+                flags |= ESCAPED;
+                put(&mut data, start, &[0; 4]);
+            }
+            if number > 0 {
+                flags |= SAME_UUID;
+            }
+            if number.saturating_add(1) == used {
+                flags |= LAST;
+            }
+            let checksum = format.data_checksum(self.sequence, data.get(start..).unwrap_or_default());
+            let place = Place { block: *block, flags, checksum };
+            if let Some(tag) = descriptor.get_mut(at..at.saturating_add(format.tag_bytes())) {
+                format.put(&place, tag);
+            }
+            at = at.saturating_add(format.tag_bytes());
+            if number == 0 {
+                if first {
+                    put(&mut descriptor, at, &self.marker.0);
+                }
+                at = at.saturating_add(16);
+            }
+        }
+        if let Some(seed) = format.seed() {
+            let checksum = seed.update(&descriptor).value();
+            put(&mut descriptor, format.tags_end(), &checksum.to_be_bytes());
+        }
+        (descriptor, used, data)
+    }
+
+    fn commit(&self, format: Format) -> Vec<u8> {
+        let mut commit = Commit::new_zeroed();
+        commit.header = self.header(COMMIT);
+        let mut block = vec![0; format.block_bytes];
+        put(&mut block, 0, commit.as_bytes());
+        if let Some(seed) = format.seed() {
+            commit.h_chksum = [0.into(); 8];
+            let checksum = seed.update(&block).value();
+            if let Some(first) = commit.h_chksum.first_mut() {
+                first.set(checksum);
+            }
+            put(&mut block, 0, commit.as_bytes());
+        }
+        block
+    }
+
+    /// The marker of what stands at the log's first place, if that is a descriptor with this number.
+    pub(crate) fn marker_in(
+        log: &Log,
+        disk: &Disk<'_>,
+        sequence: u32,
+    ) -> Result<Option<Marker>, DeviceError> {
+        let descriptor = log.read(disk, log.first, 1)?;
+        Ok(is(&descriptor, DESCRIPTOR, sequence).then(|| marker(log.format, &descriptor)).flatten())
+    }
+
+    /// Reads the transaction with this number from the log's first place; `None` if it is not all there.
+    pub(crate) fn read(log: &Log, disk: &Disk<'_>, sequence: u32) -> Result<Option<Self>, DeviceError> {
+        let format = log.format;
+        let mut position = log.first;
+        let end = log.first.saturating_add(log.capacity);
+        let mut found = Self { sequence, marker: Marker([0; 16]), blocks: Vec::new() };
+        while position < end {
+            let block = log.read(disk, position, 1)?;
+            if is(&block, COMMIT, sequence) {
+                let complete = !found.blocks.is_empty() && block == found.commit(format);
+                return Ok(complete.then_some(found));
+            }
+            let Some(places) = places(format, &block, sequence) else { return Ok(None) };
+            if position == log.first {
+                let Some(marker) = marker(format, &block) else { return Ok(None) };
+                found.marker = marker;
+            }
+            let count = length(places.len());
+            position = position.saturating_add(1);
+            if count > end.saturating_sub(position) {
+                return Ok(None);
+            }
+            let data = log.read(disk, position, count)?;
+            position = position.saturating_add(count);
+            for (place, bytes) in places.iter().zip(data.chunks_exact(format.block_bytes)) {
+                if !format.agrees(place, sequence, bytes) || !disk.shape.holds(place.block) {
+                    return Ok(None);
+                }
+                let mut bytes = bytes.to_vec();
+                if place.flags & ESCAPED != 0 {
+                    put(&mut bytes, 0, &MAGIC.to_be_bytes());
+                }
+                found.blocks.push((place.block, bytes));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Whether a block of the log is of this kind and transaction.
+fn is(block: &[u8], kind: u32, sequence: u32) -> bool {
+    Header::ref_from_prefix(block).is_ok_and(|(header, _)| {
+        header.h_magic.get() == MAGIC
+            && header.h_blocktype.get() == kind
+            && header.h_sequence.get() == sequence
+    })
+}
+
+/// What follows a descriptor's first tag.
+fn marker(format: Format, descriptor: &[u8]) -> Option<Marker> {
+    let at = size_of::<Header>().saturating_add(format.tag_bytes());
+    let bytes = descriptor.get(at..)?.first_chunk::<16>()?;
+    Some(Marker(*bytes))
+}
+
+/// The tags of a descriptor block of this transaction; `None` if it is none, or its checksum is wrong.
+fn places(format: Format, descriptor: &[u8], sequence: u32) -> Option<Vec<Place>> {
+    if !is(descriptor, DESCRIPTOR, sequence) {
+        return None;
+    }
+    if let Some(seed) = format.seed() {
+        let (covered, sum) = descriptor.split_at_checked(format.tags_end())?;
+        if seed.update(covered).update(&[0; 4]).value().to_be_bytes() != sum {
+            return None;
+        }
+    }
+    let mut places = Vec::new();
+    let mut at = size_of::<Header>();
+    loop {
+        let tag = descriptor.get(at..format.tags_end())?;
+        let place = format.get(tag)?;
+        let flags = place.flags;
+        places.push(place);
+        at = at.saturating_add(format.tag_bytes());
+        if flags & SAME_UUID == 0 {
+            at = at.saturating_add(16);
+        }
+        if flags & LAST != 0 {
+            return Some(places);
+        }
+    }
+}
+
+/// Puts bytes into a block; what has no room is left out.
+fn put(block: &mut [u8], at: usize, bytes: &[u8]) {
+    for (to, from) in block.iter_mut().skip(at).zip(bytes) {
+        *to = *from;
+    }
+}

@@ -111,3 +111,51 @@ fn open_from(job: &Job<'_>, parent: &File, id: InodeId) -> Result<File, Error> {
     let name = job.survey.place(id).map_or(&b"."[..], |place| place.name.as_bytes());
     open_child(parent, name).during("open").map_err(|failure| failure.at(job.survey.path(id)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use offshoot_tree::{Change, Leaf, Merge, Metadata, SourceId};
+
+    use super::*;
+    use crate::Ownership;
+
+    #[test]
+    fn modes_are_set_where_the_umask_cannot_be() {
+        let mut changes = Vec::new();
+        for (name, leaf) in [(&b"file"[..], Leaf::File(Default::default())), (b"fifo", Leaf::Fifo)] {
+            // Whatever umask the tests run under, it does not do both of these.
+            for mode in [0o666, 0o622] {
+                let path = TreePath::parse(&[name, mode.to_string().as_bytes()].concat()).unwrap();
+                changes.push(Change::Leaf {
+                    path,
+                    metadata: Metadata { mode, ..owned() },
+                    leaf: leaf.clone(),
+                });
+            }
+        }
+        changes.push(Change::Directory { path: TreePath::root(), metadata: owned() });
+        let mut merge = Merge::new();
+        merge.apply(SourceId(0), changes).unwrap();
+        let tree = merge.finish();
+        let parent = tempfile::tempdir().unwrap();
+        let directory = File::open(parent.path()).unwrap();
+        let options = Options { ownership: Ownership::Native, ..Options::default() };
+        let packs = Packs::new(&[]).unwrap();
+        let survey = Survey::new(&tree, &packs).unwrap();
+        let job = Job { survey, packs, target: Target::take(&directory).unwrap(), options: &options };
+        run(&mut Maker::new(&job, false), &Queue::new(Tree::ROOT)).unwrap();
+        for (path, id) in tree.walk().filter(|(path, _)| !path.is_root()) {
+            let made = parent.path().join(path.to_string().trim_start_matches('/'));
+            let mode = std::fs::metadata(made).unwrap().permissions().mode() & 0o7777;
+            assert_eq!(mode, u32::from(tree.inode(id).metadata.mode), "{path}");
+        }
+    }
+
+    /// What whoever runs the tests may make.
+    fn owned() -> Metadata {
+        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        Metadata { uid, gid, ..Metadata::default() }
+    }
+}

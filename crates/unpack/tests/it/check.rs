@@ -11,10 +11,11 @@ use offshoot_unpack::{Error, Options, Ownership, Summary, unpack};
 use tempfile::TempDir;
 
 use crate::sample::Sample;
+use crate::user::give_away;
 
 /// An empty directory in one that only its owner enters.
 pub(crate) struct Directory {
-    _parent: TempDir,
+    parent: TempDir,
     pub(crate) path: PathBuf,
 }
 
@@ -27,10 +28,18 @@ impl Directory {
         Self::of(tempfile::tempdir_in(filesystem).unwrap())
     }
 
+    /// One that belongs to nobody, who can get there.
+    pub(crate) fn of_nobody() -> Self {
+        let directory = Self::new();
+        give_away(directory.parent.path());
+        give_away(&directory.path);
+        directory
+    }
+
     fn of(parent: TempDir) -> Self {
         let path = parent.path().join("rootfs");
         std::fs::create_dir(&path).unwrap();
-        Self { _parent: parent, path }
+        Self { parent, path }
     }
 
     pub(crate) fn unpack(&self, sample: &Sample, options: &Options<'_>) -> Result<Summary, Error> {
@@ -58,9 +67,13 @@ pub(crate) fn unpacks(sample: &Sample) -> Option<(Directory, Summary)> {
 
 /// The directory holds the tree, and nothing else.
 pub(crate) fn assert_same(directory: &Path, sample: &Sample) {
+    assert_listed(directory, &expected(sample));
+}
+
+/// The directory holds these, and nothing else.
+pub(crate) fn assert_listed(directory: &Path, expected: &BTreeMap<Vec<u8>, Entry>) {
     let listing = Listing::of(directory);
-    let expected = expected(sample);
-    for (path, entry) in &expected {
+    for (path, entry) in expected {
         let found = listing.entries().get(path);
         assert_eq!(found, Some(entry), "{}", path.escape_ascii());
     }
@@ -69,7 +82,8 @@ pub(crate) fn assert_same(directory: &Path, sample: &Sample) {
     }
 }
 
-fn expected(sample: &Sample) -> BTreeMap<Vec<u8>, Entry> {
+/// What the kernel must show of the tree.
+pub(crate) fn expected(sample: &Sample) -> BTreeMap<Vec<u8>, Entry> {
     let tree = &sample.tree;
     let mut first: BTreeMap<InodeId, Vec<u8>> = BTreeMap::new();
     for (path, id) in tree.walk() {

@@ -1,7 +1,15 @@
-//! Trees in directories, judged by the kernel, by umoci and by strace.
+//! Trees in directories, judged by the kernel and by the programs that come with filesystems.
 
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
+mod attacked;
 mod check;
+mod deep;
 mod native;
+mod overriding;
+mod random;
+mod refused;
+mod removed;
 mod sample;
+mod shared;
+mod user;

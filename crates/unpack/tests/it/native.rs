@@ -1,9 +1,12 @@
 //! Everything that a tree can hold, as root.
 
-use offshoot_tree::{Device, Leaf, Metadata, Timestamp};
+use offshoot_testkit::oracle;
+use offshoot_tree::{Change, Device, Leaf, Metadata, Timestamp};
+use offshoot_unpack::Error;
 
-use crate::check::unpacks;
-use crate::sample::{metadata, sample, xattrs};
+use crate::check::{Directory, assert_same, native, unpacks};
+use crate::sample::{Sample, metadata, sample, xattrs};
+use crate::user::{NOBODY, as_nobody, with_umask};
 
 #[test]
 fn every_kind_of_node() {
@@ -76,9 +79,8 @@ fn attributes() {
     assert_eq!(summary.xattrs_refused, 0);
 }
 
-#[test]
-fn modes_whatever_the_umask() {
-    let sample = sample(|layer| {
+fn of_all_modes() -> Sample {
+    sample(|layer| {
         for mode in [0, 0o1, 0o111, 0o400, 0o777, 0o1777, 0o2755, 0o4711, 0o7777] {
             let attributes = Metadata { mode, ..metadata() };
             let content = layer.bytes(b"x");
@@ -87,8 +89,94 @@ fn modes_whatever_the_umask() {
             layer.directory(&format!("d-{mode:o}"), attributes);
             layer.file(&format!("d-{mode:o}/file"), b"x");
         }
+        let content = layer.bytes(b"x");
+        let attributes = Metadata { mode: 0o400, xattrs: xattrs([("user.a", &b"b"[..])]), ..metadata() };
+        layer.leaf("read-only-with-attribute", attributes, Leaf::File(content));
+    })
+}
+
+#[test]
+fn modes_whatever_the_umask() {
+    if !oracle::root() {
+        return;
+    }
+    for mask in [0, 0o22, 0o777] {
+        let (directory, sample) = (Directory::new(), of_all_modes());
+        with_umask(mask, || directory.unpack(&sample, &native()).unwrap());
+        assert_same(&directory.path, &sample);
+    }
+}
+
+#[test]
+fn a_directory_that_would_pass_something_on() {
+    if !oracle::root() {
+        return;
+    }
+    let (directory, sample) = (Directory::new(), of_all_modes());
+    // user::rwx,user:5:rwx,group::rwx,mask::rwx,other::---
+    let mut list = vec![2, 0, 0, 0];
+    for (tag, permissions, id) in [(1u16, 7u16, !0), (2, 7, 5u32), (4, 7, !0), (0x10, 7, !0), (0x20, 0, !0)] {
+        list.extend([tag.to_le_bytes(), permissions.to_le_bytes()].concat());
+        list.extend(id.to_le_bytes());
+    }
+    for name in ["system.posix_acl_default", "system.posix_acl_access"] {
+        rustix::fs::lsetxattr(&directory.path, name, &list, rustix::fs::XattrFlags::empty()).unwrap();
+    }
+    std::os::unix::fs::chown(&directory.path, Some(3), Some(4)).unwrap();
+    let setgid = std::os::unix::fs::PermissionsExt::from_mode(0o2777);
+    std::fs::set_permissions(&directory.path, setgid).unwrap();
+    directory.unpack(&sample, &native()).unwrap();
+    assert_same(&directory.path, &sample);
+}
+
+#[test]
+fn access_control_lists_of_the_tree() {
+    let list = |group: u16| {
+        let mut list = vec![2, 0, 0, 0];
+        for (tag, permissions, id) in
+            [(1u16, 6u16, !0), (2, 4, 5u32), (4, 4, !0), (0x10, group, !0), (0x20, 0, !0)]
+        {
+            list.extend([tag.to_le_bytes(), permissions.to_le_bytes()].concat());
+            list.extend(id.to_le_bytes());
+        }
+        list
+    };
+    let sample = sample(|layer| {
+        let content = layer.bytes(b"x");
+        let set = xattrs([("system.posix_acl_access", &list(4)[..])]);
+        let attributes = Metadata { mode: 0o2640, gid: 1000, xattrs: set, ..metadata() };
+        layer.leaf("file", attributes, Leaf::File(content));
+        let set = xattrs([("system.posix_acl_default", &list(7)[..])]);
+        layer.directory("d", Metadata { mode: 0o2755, gid: 77, xattrs: set, ..metadata() });
+        layer.file("d/file", b"x").directory("d/d", metadata());
     });
     unpacks(&sample);
+}
+
+#[test]
+fn as_the_owner_of_all_without_being_root() {
+    if !oracle::root() {
+        return;
+    }
+    let mut sample = of_all_modes();
+    let mut merge = offshoot_tree::Merge::new();
+    let changes = sample.tree.walk().map(|(path, id)| {
+        let inode = sample.tree.inode(id);
+        let metadata = Metadata { uid: NOBODY, gid: NOBODY, ..inode.metadata.clone() };
+        match &inode.node {
+            offshoot_tree::Node::Directory(_) => Change::Directory { path, metadata },
+            offshoot_tree::Node::Leaf(leaf) => Change::Leaf { path, metadata, leaf: leaf.clone() },
+        }
+    });
+    merge.apply(offshoot_tree::SourceId(0), changes.collect()).unwrap();
+    sample.tree = merge.finish();
+    let directory = Directory::of_nobody();
+    with_umask(0o77, || as_nobody(|| directory.unpack(&sample, &native()).unwrap()));
+    assert_same(&directory.path, &sample);
+    // What belongs to others cannot be had.
+    let (directory, sample) = (Directory::of_nobody(), of_all_modes());
+    let error = as_nobody(|| directory.unpack(&sample, &native()).unwrap_err());
+    assert!(matches!(error, Error::Host { operation: "set the owner of", .. }), "{error:?}");
 }
 
 #[test]

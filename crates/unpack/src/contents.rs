@@ -1,4 +1,5 @@
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
 
 use offshoot_store::copy_range_in_kernel;
@@ -27,7 +28,8 @@ impl Maker<'_> {
     pub(crate) fn fill_file(&mut self, file: &File, content: &Content) -> Result<(), Failure> {
         let mut end = 0;
         for extent in &content.extents {
-            let Some(pack) = self.job.packs.get(content.source) else { continue };
+            let pack = self.job.packs.get(content.source).ok_or(io::ErrorKind::NotFound);
+            let pack = pack.during("find the contents of")?;
             let to = extent.logical_block * BLOCK_SIZE;
             end = content.size.min(to + extent.block_count * BLOCK_SIZE);
             let from = extent.source_block * BLOCK_SIZE;
@@ -66,15 +68,8 @@ impl Maker<'_> {
         Ok(())
     }
 
-    fn copy_buffered(
-        &mut self,
-        pack: &File,
-        from: u64,
-        file: &File,
-        to: u64,
-        length: u64,
-    ) -> std::io::Result<()> {
-        let length = usize::try_from(length).map_err(std::io::Error::other)?;
+    fn copy_buffered(&mut self, pack: &File, from: u64, file: &File, to: u64, length: u64) -> io::Result<()> {
+        let length = usize::try_from(length).map_err(io::Error::other)?;
         if self.buffer.len() < length {
             self.buffer.resize(length, 0);
         }

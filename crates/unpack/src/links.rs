@@ -3,6 +3,7 @@ use std::fs::File;
 
 use offshoot_tree::InodeId;
 use rustix::fs::AtFlags;
+use rustix::io::Errno;
 
 use crate::Error;
 use crate::descent::open_below;
@@ -34,18 +35,17 @@ impl Linker<'_> {
         if self.job.options.cancelled.is_some_and(|cancelled| cancelled()) {
             return Err(Failure::Cancelled);
         }
-        // A name that is linked to was made, so it has a place.
-        let Some(first) = self.job.survey.place(link.target) else { return Ok(()) };
+        let place = link.place;
+        let first = self.job.survey.place(link.target).ok_or(Errno::NOENT).during("find the file of")?;
         if self.open.len() + 2 > MAX_OPEN {
             self.open.clear();
         }
         self.open(first.parent)?;
-        self.open(link.place.parent)?;
-        let (Some(from), Some(to)) = (self.open.get(&first.parent), self.open.get(&link.place.parent)) else {
-            return Ok(());
-        };
+        self.open(place.parent)?;
+        let open = |id| self.open.get(&id).ok_or(Errno::BADF).during("open the directory of");
+        let (from, to) = (open(first.parent)?, open(place.parent)?);
         // Without a flag, a link to a symbolic link is one to the link itself.
-        rustix::fs::linkat(from, first.name.as_bytes(), to, link.place.name.as_bytes(), AtFlags::empty())
+        rustix::fs::linkat(from, first.name.as_bytes(), to, place.name.as_bytes(), AtFlags::empty())
             .making("make the hard link")
     }
 

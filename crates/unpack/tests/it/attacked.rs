@@ -1,8 +1,9 @@
 //! Somebody with the same rights changes the directory meanwhile. It can go wrong, but not elsewhere.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use offshoot_tree::{Leaf, Metadata};
@@ -109,4 +110,22 @@ fn a_late_directory_that_became_a_link() {
         symlink(victim, directory.join("closed")).unwrap();
     });
     assert!(matches!(error, Error::Host { operation: "open", .. }), "{error:?}");
+}
+
+#[test]
+fn nobody_else_enters_meanwhile() {
+    let sample = sample(|layer| {
+        layer.directory("", Metadata { mode: 0o777, ..metadata() });
+        layer.file("a/file", b"x").file("b", b"x").link("c/link", "b");
+    });
+    let directory = Directory::new();
+    fs::set_permissions(&directory.path, fs::Permissions::from_mode(0o777)).unwrap();
+    let modes = Mutex::new(Vec::new());
+    let cancelled = || {
+        modes.lock().unwrap().push(fs::metadata(&directory.path).unwrap().permissions().mode() & 0o7777);
+        false
+    };
+    directory.unpack(&sample, &Options { cancelled: Some(&cancelled), ..overriding() }).unwrap();
+    assert_eq!(modes.into_inner().unwrap(), [0o700; 5]);
+    assert_eq!(fs::metadata(&directory.path).unwrap().permissions().mode() & 0o7777, 0o777);
 }

@@ -12,4 +12,5 @@ mod refused;
 mod removed;
 mod sample;
 mod shared;
+mod traced;
 mod user;

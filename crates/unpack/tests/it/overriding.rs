@@ -1,7 +1,6 @@
 //! Owners, modes and devices in an extended attribute.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
 
 use offshoot_testkit::{Entry, Kind, oracle, sha256};
 use offshoot_tree::{Device, Leaf, Metadata};
@@ -112,8 +111,32 @@ fn is_chosen_by_what_the_process_may() {
     }
     assert_eq!(Ownership::for_this_process(), Ownership::Native);
     assert_eq!(as_nobody(Ownership::for_this_process), Ownership::OverrideXattr);
-    // Root of a user namespace cannot make devices, nor give files to just anybody.
-    let (directory, sample) = (Directory::of_nobody(), everything());
-    as_nobody(|| directory.unpack(&sample, &crate::check::native()).unwrap_err());
-    assert_eq!(std::fs::metadata(&directory.path).unwrap().mode() & 0o777, 0o700);
+}
+
+/// Root of a user namespace cannot make devices, nor give files to just anybody.
+#[test]
+fn is_chosen_by_root_of_a_user_namespace() {
+    const INSIDE: &str = "OFFSHOOT_TEST_IN_A_USER_NAMESPACE";
+    if std::env::var_os(INSIDE).is_some() {
+        assert!(rustix::process::geteuid().is_root());
+        assert_eq!(Ownership::for_this_process(), Ownership::OverrideXattr);
+        let (directory, sample) = (Directory::new(), everything());
+        directory.unpack(&sample, &offshoot_unpack::Options::default()).unwrap();
+        let may_set = |name: &[u8]| name.starts_with(b"user.note") || name == b"security.capability";
+        assert_listed(&directory.path, &recorded(&sample, 0, may_set));
+        return;
+    }
+    if !oracle::available(&["unshare"]) {
+        return;
+    }
+    let mut unshare = oracle::command("unshare");
+    if !oracle::output(unshare.args(["--user", "--map-root-user", "true"])).status.success() {
+        oracle::skip("no user namespaces");
+        return;
+    }
+    let mut unshare = oracle::command("unshare");
+    unshare.args(["--user", "--map-root-user"]).arg(std::env::current_exe().unwrap());
+    unshare.args(["--exact", "overriding::is_chosen_by_root_of_a_user_namespace"]).env(INSIDE, "1");
+    let printed = oracle::run(&mut unshare);
+    assert!(printed.contains("1 passed"), "{printed}");
 }

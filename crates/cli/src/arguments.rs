@@ -57,8 +57,12 @@ Examples:
   offshoot build scratch: --size 10G -o data.ext4
   offshoot build dir:./rootfs --name base --inject ./init:/sbin/init:0755
   offshoot clone oci:images:dev vm-1
-  offshoot clone base vm-2 --format json
-  offshoot release vm-1 vm-2";
+  offshoot clone base vm-2 --size 8G --format json
+  offshoot clone base vm-3 --strategy qcow2
+  offshoot grow vm-1 16G
+  offshoot snapshot vm-1 installed
+  offshoot reset vm-1
+  offshoot release vm-1 vm-2 vm-3";
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -90,6 +94,34 @@ pub(crate) enum Command {
     Build(BuildArguments),
     /// Give a VM its own copy of a template; prints the disk's path
     Clone(CloneArguments),
+    /// Make a VM's disk and its filesystem larger; the VM must be stopped; prints the disk's path
+    Grow {
+        /// Whose disk
+        vm: VmId,
+        /// Its new size, like 8G
+        size: Size,
+        #[command(flatten)]
+        resize2fs: Resize2fsArgument,
+    },
+    /// Give a VM the disk back that it was cloned with; the VM must be stopped; prints the disk's path
+    Reset {
+        /// Whose disk
+        vm: VmId,
+    },
+    /// Make a template of a VM's disk as it is now; the VM must be stopped; prints the template's id
+    Snapshot {
+        /// Whose disk
+        vm: VmId,
+        /// The template's name; one that stands for another template moves to this one
+        name: TemplateName,
+    },
+    /// Adopt a ready-made ext4 filesystem as a template; prints its id
+    Import {
+        /// The template's name; one that stands for another template moves to this one
+        name: TemplateName,
+        /// The filesystem, or a directory of STACK/rootfs.ext4, which become NAME/STACK
+        file: PathBuf,
+    },
     /// Remove VMs' clones; those that are not there are released already
     Release {
         /// The VMs
@@ -156,7 +188,7 @@ pub(crate) struct BuildArguments {
     #[arg(long)]
     pub(crate) no_journal: bool,
     /// Put a file or directory of this host into the image, owned by root; may be repeated
-    #[arg(long, value_name = "SRC:DST[:MODE]")]
+    #[arg(long, value_name = "SRC:DST[:MODE[:UID:GID]]")]
     pub(crate) inject: Vec<Injection>,
 }
 
@@ -167,8 +199,16 @@ pub(crate) struct CloneArguments {
     pub(crate) template: String,
     /// Whose clone: any text of up to 128 bytes
     pub(crate) vm: VmId,
+    /// The disk's size, like 8G: its filesystem is grown to it [default: the template's]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) size: Option<Size>,
     /// How; auto is a reflink, and a copy where the filesystem cannot
-    #[arg(long, value_parser = strategy, default_value = "auto", value_name = "auto|reflink|copy")]
+    #[arg(
+        long,
+        value_parser = strategy,
+        default_value = "auto",
+        value_name = "auto|reflink|qcow2|hardlink|copy"
+    )]
     pub(crate) strategy: StrategyArgument,
     /// The disk is not to be written
     #[arg(long)]
@@ -176,6 +216,30 @@ pub(crate) struct CloneArguments {
     /// Do not sync: the clone may be lost in a power cut
     #[arg(long)]
     pub(crate) ephemeral: bool,
+    /// Give the filesystem a UUID of its own
+    #[arg(long)]
+    pub(crate) fresh_uuid: bool,
+    /// Put a file or directory of this host into this VM's disk alone; may be repeated
+    #[arg(long, value_name = "SRC:DST[:MODE[:UID:GID]]")]
+    pub(crate) inject: Vec<Injection>,
+    /// Make a clone anew whose disk is lost or damaged; what is left of it goes to quarantine
+    #[arg(long)]
+    pub(crate) recreate: bool,
+    #[command(flatten)]
+    pub(crate) resize2fs: Resize2fsArgument,
+}
+
+/// For filesystems that were not made here.
+#[derive(Debug, Args)]
+pub(crate) struct Resize2fsArgument {
+    /// What grows filesystems with features that are not known here
+    #[arg(
+        long = "resize2fs",
+        env = "MICROVM_RESIZE2FS_BIN",
+        value_name = "PROGRAM",
+        default_value = "resize2fs"
+    )]
+    pub(crate) program: PathBuf,
 }
 
 /// `None` is `auto`.

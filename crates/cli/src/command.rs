@@ -1,6 +1,8 @@
 mod build;
 mod clone;
+mod disk;
 mod documentation;
+mod import;
 mod inspect;
 mod list;
 mod pull;
@@ -15,6 +17,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
         Command::Pull(pull) => pull::run(arguments, pull),
         Command::Build(build) => build::run(arguments, build),
         Command::Clone(clone) => clone::run(arguments, clone),
+        Command::Grow { vm, size, resize2fs } => disk::grow(arguments, vm, *size, resize2fs),
+        Command::Reset { vm } => disk::reset(arguments, vm),
+        Command::Snapshot { vm, name } => disk::snapshot(arguments, vm, name),
+        Command::Import { name, file } => import::run(arguments, name, file),
         Command::Release { vms } => release::run(arguments, vms),
         Command::Images => list::images(arguments),
         Command::Templates => list::templates(arguments),

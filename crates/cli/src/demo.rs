@@ -19,6 +19,7 @@ use measure::Measurements;
 
 const CLONES: usize = 100;
 const THREADS: usize = 8;
+const GROWN_BYTES: u64 = 8 << 30;
 
 pub(crate) fn run(arguments: &Arguments, directory: Option<&Path>) -> Result<(), Error> {
     let progress = session::reporter(arguments)?;
@@ -52,7 +53,9 @@ pub(crate) fn run(arguments: &Arguments, directory: Option<&Path>) -> Result<(),
             let bytes = clones.iter().map(|clone| clone.record.size_bytes).sum();
             Ok((clones, bytes))
         })?;
-    let checks = interruptible(&progress, || check::all(&template, &clones))?;
+    let mut checks = interruptible(&progress, || check::all(&template, &clones))?;
+    let (grown, snapshot, reset) = one_vm(&mut measured, &store, &clones)?;
+    interruptible(&progress, || check::one_vm(&template, &grown, &snapshot, &reset, &mut checks))?;
     measured.repeated(&format!("release: the {CLONES} clones"), CLONES, || {
         let release = |clone: &Clone| Ok(store.release(&clone.record.vm_id)?);
         clones.iter().try_for_each(|clone| interruptible(&progress, || release(clone)))?;
@@ -75,6 +78,30 @@ pub(crate) fn run(arguments: &Arguments, directory: Option<&Path>) -> Result<(),
              one reflink: microseconds, and no space until its VM writes. Try: offshoot demo --directory DIR\n"
         }
     })
+}
+
+/// What else may be done with a VM's disk, on the first two: grown and made a template, and reset.
+fn one_vm(
+    measured: &mut Measurements,
+    store: &Store,
+    clones: &[Clone],
+) -> Result<(Clone, Template, Clone), Error> {
+    let [first, second, ..] = clones else {
+        return Err(Error::Demo("there are no two clones".to_owned()));
+    };
+    let grown = measured.step("grow: one VM's disk and its filesystem to 8 GiB", || {
+        let grown = store.grow(&first.record.vm_id, GROWN_BYTES)?;
+        Ok((grown, GROWN_BYTES))
+    })?;
+    let name =
+        "demo-snapshot".parse().map_err(|error| Error::Demo(format!("no template's name: {error}")))?;
+    let snapshot = measured.step("snapshot: that disk becomes a template", || {
+        Ok((store.snapshot(&first.record.vm_id, &name)?, GROWN_BYTES))
+    })?;
+    let reset = measured.step("reset: another VM gets its first disk back", || {
+        Ok((store.reset(&second.record.vm_id)?, second.record.size_bytes))
+    })?;
+    Ok((grown, snapshot, reset))
 }
 
 fn clone_all(store: &Store, template: &Template, progress: &Reporter) -> Result<Vec<Clone>, Error> {

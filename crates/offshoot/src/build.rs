@@ -1,17 +1,15 @@
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::Path;
 
-use offshoot_ext4::Plan;
-use offshoot_layer::{Limits, Pack};
+use offshoot_layer::Limits;
 use offshoot_oci::{ImageConfig, ImageName, Injection, Platform};
-use offshoot_store::{Area, Digest, Durability, EntryName, Published, RecordArea, Writeback};
-use offshoot_tree::{Merge, SourceId, Tree};
+use offshoot_store::{Area, Digest, Durability, Published, RecordArea, Staging};
 
-use crate::disk::Disk;
+use crate::disk::Sharing;
 use crate::progress::{Event, Progress};
-use crate::records::{self, ImageIdentity, ImageRecord, NameRecord, TemplateRecord};
-use crate::{Derivation, DiskSize, Error, PullOptions, Store, TemplateId, TemplateName};
+use crate::records::{self, ImageIdentity, ImageRecord, NameRecord, Origin, TemplateRecord};
+use crate::{Derivation, DiskSize, Error, PullOptions, Store, Template, TemplateId, TemplateName};
 
 /// The largest manifest or config that is read back from the store, in bytes.
 const MAX_DOCUMENT_BYTES: u64 = 4 << 20;
@@ -44,18 +42,6 @@ impl Default for BuildOptions {
             limits: Limits::default(),
         }
     }
-}
-
-/// An immutable root filesystem in the store.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Template {
-    /// What it is.
-    pub record: TemplateRecord,
-    /// The name it was asked for by, if any.
-    pub name: Option<TemplateName>,
-    /// Its disk, a raw ext4 filesystem that nobody may write.
-    pub path: PathBuf,
 }
 
 impl Store {
@@ -100,9 +86,7 @@ impl Store {
         };
         let mut template = self.ensure_built(derivation, image, progress)?;
         if let Some(name) = &options.name {
-            let record = NameRecord { version: records::VERSION, name: name.clone(), id: template.record.id };
-            self.directory.put_record(RecordArea::Names, &name.entry(), &record)?;
-            template.name = Some(name.clone());
+            self.name_template(&mut template, name)?;
         }
         Ok(template)
     }
@@ -119,7 +103,7 @@ impl Store {
             self.directory.sync_area(Area::Templates)?;
             progress.event(Event::BuildFinished { reused: true });
             // Several images may make one template; this caller asked for this one.
-            template.record.image = image;
+            template.record.image = Some(image);
             Ok(template)
         };
         let image = self.identify(image)?;
@@ -130,82 +114,54 @@ impl Store {
         if let Some(template) = self.template(id)? {
             return reused(template, image);
         }
-        self.emit(id, derivation, image, progress)
+        self.make_template(id, derivation, image, progress)
     }
 
-    fn emit(
+    fn make_template(
         &self,
         id: TemplateId,
         derivation: Derivation,
         image: ImageIdentity,
         progress: &dyn Progress,
     ) -> Result<Template, Error> {
-        let (tree, packs) = self.merge(&derivation.layers)?;
-        let options = offshoot_ext4::Options {
-            uuid: uuid(id),
-            hash_seed: id.derive("hash seed"),
-            created_seconds: created_seconds(&image.config),
-            label: Default::default(),
-            size: derivation.size.into(),
-            journal: derivation.journal,
-        };
-        let failed = |source| Error::Disk { image: image.reference.clone(), source };
-        let plan = Plan::new(&tree, &options).map_err(failed)?;
-        let summary = plan.summary();
-        progress.event(Event::BuildStarted {
-            bytes: summary.metadata_bytes + summary.copied_bytes + summary.shared_bytes,
-        });
-
         let staging = self.directory.stage()?;
         let path = staging.path().join(records::DISK);
-        let file = File::create_new(&path).map_err(Error::io("create", &path))?;
-        let (writeback, wake) = Writeback::new(true);
-        let written_back = std::thread::scope(|scope| {
-            let file = &file;
-            let written_back = scope.spawn(move || Writeback::run(file, &wake));
-            let emitted = plan.emit(&mut Disk::new(file, packs, writeback, progress)).map_err(failed);
-            let written_back = written_back.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            emitted.map(|()| written_back)
-        })?;
-        written_back.map_err(Error::io("sync", &path))?;
-        let read_only = fs::Permissions::from_mode(0o444);
-        file.set_permissions(read_only).map_err(Error::io("set the mode of", &path))?;
-        Durability::Durable.sync_file(&file, &path)?;
-
+        let disk = self.emit(&derivation, &image, &path, Sharing::Wanted, progress)?;
+        seal(&disk.file, &path)?;
+        Durability::Durable.sync_file(&disk.file, &path)?;
         let record = TemplateRecord {
             version: records::VERSION,
             id,
-            derivation,
-            size_bytes: plan.size_bytes(),
-            image,
+            origin: Origin::Built(derivation),
+            size_bytes: disk.size_bytes,
+            image: Some(image),
             created_at: records::now(),
         };
-        staging.write_record(records::TEMPLATE_RECORD, &record, Durability::Durable)?;
-        if staging.publish(Area::Templates, &id.entry(), Durability::Durable)? == Published::Already {
-            // We alone may make it, and looked whether it was there.
-            return Err(Error::TemplateDamaged {
-                path: self.directory.entry_path(Area::Templates, &id.entry()),
-            });
-        }
+        let template = self.publish_template(staging, record)?;
         progress.event(Event::BuildFinished { reused: false });
-        Ok(Template { path: self.template_disk(id), record, name: None })
+        Ok(template)
     }
 
-    /// The tree of these layers, and their packs' data by [`SourceId`].
-    fn merge(&self, layers: &[Digest]) -> Result<(Tree, Vec<File>), Error> {
-        let mut merge = Merge::new();
-        let mut packs = Vec::with_capacity(layers.len());
-        for (source, &diff_id) in (0..).map(SourceId).zip(layers) {
-            let directory = self.directory.entry_path(Area::Layers, &diff_id.into());
-            let pack = Pack::open(&directory).map_err(|source| match source {
-                offshoot_layer::Error::Host { .. } => Error::PackUnreadable { diff_id, source },
-                source => Error::Pack { diff_id, source },
-            })?;
-            let (changes, data) = pack.into_parts();
-            merge.apply(source, changes).map_err(|source| Error::Merge { diff_id, source })?;
-            packs.push(data);
+    /// Makes a staged template visible; the caller has made sure that there is none of its id.
+    pub(crate) fn publish_template(
+        &self,
+        staging: Staging<'_>,
+        record: TemplateRecord,
+    ) -> Result<Template, Error> {
+        let entry = record.id.entry();
+        staging.write_record(records::TEMPLATE_RECORD, &record, Durability::Durable)?;
+        if staging.publish(Area::Templates, &entry, Durability::Durable)? == Published::Already {
+            return Err(Error::TemplateDamaged { path: self.directory.entry_path(Area::Templates, &entry) });
         }
-        Ok((merge.finish(), packs))
+        Ok(Template { path: self.template_disk(record.id), record, name: None })
+    }
+
+    /// Lets a name stand for a template, whatever it stood for before.
+    pub(crate) fn name_template(&self, template: &mut Template, name: &TemplateName) -> Result<(), Error> {
+        let record = NameRecord { version: records::VERSION, name: name.clone(), id: template.record.id };
+        self.directory.put_record(RecordArea::Names, &name.entry(), &record)?;
+        template.name = Some(name.clone());
+        Ok(())
     }
 
     fn identify(&self, image: ImageRecord) -> Result<ImageIdentity, Error> {
@@ -219,100 +175,9 @@ impl Store {
             config: ImageConfig::parse(&bytes)?,
         })
     }
-
-    /// The template of that id, if there is one.
-    pub(crate) fn template(&self, id: TemplateId) -> Result<Option<Template>, Error> {
-        let record: Option<TemplateRecord> =
-            self.directory.entry_record(Area::Templates, &id.entry(), records::TEMPLATE_RECORD)?;
-        Ok(record.map(|record| Template { record, name: None, path: self.template_disk(id) }))
-    }
-
-    /// The template of that name or id, if there is one.
-    ///
-    /// ```
-    /// # use offshoot::*;
-    /// # let directory = tempfile::tempdir()?;
-    /// # let root = directory.path().join("store");
-    /// # let store = Store::open(&root)?;
-    /// let options = BuildOptions { name: Some("base".parse()?), ..BuildOptions::default() };
-    /// let template = store.build(&"scratch:".parse()?, &options, &Quiet)?;
-    /// assert_eq!(store.find_template("base")?, Some(template));
-    /// assert_eq!(store.find_template("other")?, None);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn find_template(&self, name_or_id: &str) -> Result<Option<Template>, Error> {
-        let name = name_or_id.parse::<TemplateName>().ok();
-        let id = match &name {
-            Some(name) => {
-                self.directory.record::<NameRecord>(RecordArea::Names, &name.entry())?.map(|record| record.id)
-            }
-            None => name_or_id.parse().ok(),
-        };
-        let Some(id) = id else { return Ok(None) };
-        let Some(template) = self.template(id)? else { return Ok(None) };
-        Ok(Some(Template { name, ..template }))
-    }
-
-    fn template_disk(&self, id: TemplateId) -> PathBuf {
-        self.directory.entry_path(Area::Templates, &id.entry()).join(records::DISK)
-    }
-
-    /// All templates with the names that stand for them, in the order of their ids.
-    ///
-    /// ```
-    /// # use offshoot::*;
-    /// # let directory = tempfile::tempdir()?;
-    /// # let root = directory.path().join("store");
-    /// # let store = Store::open(&root)?;
-    /// # let template = store.build(&"scratch:".parse()?, &BuildOptions::default(), &Quiet)?;
-    /// for (record, names) in store.templates()? {
-    ///     println!("{} {} bytes, {} names", record.id, record.size_bytes, names.len());
-    /// }
-    /// # assert_eq!(store.templates()?, [(template.record, Vec::new())]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn templates(&self) -> Result<Vec<(TemplateRecord, Vec<TemplateName>)>, Error> {
-        let names: Vec<NameRecord> = self.directory.records(RecordArea::Names)?;
-        let templates: Vec<TemplateRecord> =
-            self.directory.entry_records(Area::Templates, records::TEMPLATE_RECORD)?;
-        let named = |id| names.iter().filter(move |name| name.id == id).map(|name| name.name.clone());
-        Ok(templates.into_iter().map(|template| (template.clone(), named(template.id).collect())).collect())
-    }
-
-    /// All images, in the order of their references' encodings.
-    ///
-    /// ```
-    /// # use offshoot::*;
-    /// # let directory = tempfile::tempdir()?;
-    /// # let root = directory.path().join("store");
-    /// # let store = Store::open(&root)?;
-    /// # let template = store.build(&"scratch:".parse()?, &BuildOptions::default(), &Quiet)?;
-    /// assert_eq!(store.images()?[0].reference, "scratch:");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn images(&self) -> Result<Vec<ImageRecord>, Error> {
-        Ok(self.directory.records(RecordArea::Images)?)
-    }
-
-    /// Whether a layer is packed, and how many bytes its pack takes.
-    pub(crate) fn pack_bytes(&self, diff_id: Digest) -> Option<u64> {
-        let directory = self.directory.entry_path(Area::Layers, &EntryName::from(diff_id));
-        let data = fs::metadata(directory.join("data")).ok()?.len();
-        Some(data + fs::metadata(directory.join("index")).ok()?.len())
-    }
 }
 
-/// The filesystem's UUID: version 8 (RFC 9562), derived from the id.
-fn uuid(id: TemplateId) -> [u8; 16] {
-    let mut bytes = id.derive("uuid");
-    bytes[6] = bytes[6] & 0x0f | 0x80;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    bytes
-}
-
-/// The filesystem's own times: when the image says it was made, so that they follow from its content; the epoch if it
-/// does not say so, or not in a form or range that a superblock has.
-fn created_seconds(config: &ImageConfig) -> u32 {
-    let created = config.created.as_deref().and_then(|text| text.parse::<jiff::Timestamp>().ok());
-    created.and_then(|created| u32::try_from(created.as_second()).ok()).unwrap_or(0)
+/// A template's disk is never written again: mode 0444.
+pub(crate) fn seal(disk: &File, path: &Path) -> Result<(), Error> {
+    disk.set_permissions(fs::Permissions::from_mode(0o444)).map_err(Error::io("set the mode of", path))
 }

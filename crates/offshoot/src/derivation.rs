@@ -58,7 +58,7 @@ impl Derivation {
     /// # let directory = tempfile::tempdir()?;
     /// # let store = Store::open(&directory.path().join("store"))?;
     /// # let template = store.build(&"scratch:".parse()?, &BuildOptions::default(), &Quiet)?;
-    /// assert_eq!(template.record.derivation.template_id()?, template.record.id);
+    /// assert_eq!(template.record.derivation().unwrap().template_id()?, template.record.id);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn template_id(&self) -> Result<TemplateId, Error> {

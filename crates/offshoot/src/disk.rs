@@ -9,15 +9,26 @@ use offshoot_tree::SourceId;
 
 use crate::progress::{self, Event, Progress};
 
-/// A template's disk being written: metadata as given, contents out of the packs.
+/// Whether a disk's blocks may be those of the packs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// Where the filesystem can.
+    Wanted,
+    /// Not even where it can.
+    Refused,
+}
+
+/// A disk being written: metadata as given, contents out of the packs.
 pub(crate) struct Disk<'a> {
     file: &'a File,
     /// By [`SourceId`].
     packs: Vec<File>,
     writeback: Writeback,
     progress: &'a dyn Progress,
+    sharing: Sharing,
     /// Until the filesystem has said that it cannot.
     can_share: Cell<bool>,
+    did_share: Cell<bool>,
     buffer: Vec<u8>,
 }
 
@@ -28,15 +39,33 @@ impl<'a> Disk<'a> {
     pub(crate) fn new(
         file: &'a File,
         packs: Vec<File>,
+        sharing: Sharing,
         writeback: Writeback,
         progress: &'a dyn Progress,
     ) -> Self {
-        Self { file, packs, writeback, progress, can_share: Cell::new(true), buffer: Vec::new() }
+        let can_share = Cell::new(sharing == Sharing::Wanted);
+        Self {
+            file,
+            packs,
+            writeback,
+            progress,
+            sharing,
+            can_share,
+            did_share: Cell::new(false),
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Whether any blocks are the packs'.
+    pub(crate) fn shares(&self) -> bool {
+        self.did_share.get()
     }
 
     fn share(&self, pack: &File, pack_offset: u64, offset: u64, length: u64) -> io::Result<bool> {
         if self.can_share.get() {
-            self.can_share.set(share_range(pack, pack_offset, self.file, offset, length)?);
+            let shared = share_range(pack, pack_offset, self.file, offset, length)?;
+            self.can_share.set(shared);
+            self.did_share.set(shared || self.did_share.get());
         }
         Ok(self.can_share.get())
     }
@@ -52,9 +81,13 @@ impl<'a> Disk<'a> {
         let pack = self.packs.get(source.0 as usize).ok_or(io::ErrorKind::NotFound)?;
         match how {
             Transfer::Share if self.share(pack, source_offset, offset, length)? => return Ok(()),
-            Transfer::Share => copy_range_in_kernel(pack, source_offset, self.file, offset, length)?,
+            Transfer::Share if self.sharing == Sharing::Wanted => {
+                copy_range_in_kernel(pack, source_offset, self.file, offset, length)?;
+            }
             // Copied through memory also where it could be shared: short runs would cost every clone.
-            Transfer::Copy => copy_range(pack, source_offset, self.file, offset, length, &mut self.buffer)?,
+            Transfer::Share | Transfer::Copy => {
+                copy_range(pack, source_offset, self.file, offset, length, &mut self.buffer)?
+            }
         }
         self.writeback.wrote(length);
         Ok(())

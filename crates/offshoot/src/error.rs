@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use offshoot_oci::ImageName;
 use offshoot_store::Digest;
 
-use crate::VmId;
 use crate::progress::Cancelled;
+use crate::resize2fs::Resize2fsError;
+use crate::{Damage, IdError, Strategy, TemplateId, VmId, growth};
 
 /// What can go wrong; [`kind`](Self::kind) says what a caller can do about it.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +102,171 @@ pub enum Error {
         /// The id.
         vm: VmId,
     },
+    /// A clone for a session alone, of an id that somebody has.
+    #[error("the clone {vm} exists already; use another id")]
+    CloneTaken {
+        /// The id.
+        vm: VmId,
+    },
+    /// What the record of a clone says is not what is there.
+    #[error(
+        "the clone {vm} cannot be used: {damage}{}; --recreate makes it anew",
+        quarantined.as_ref().map(|path| format!("; it is now in {}", path.display())).unwrap_or_default()
+    )]
+    CloneDamaged {
+        /// The id.
+        vm: VmId,
+        /// What is wrong.
+        damage: Damage,
+        /// Where its disk was moved to, if it was.
+        quarantined: Option<PathBuf>,
+    },
+    /// A disk that somebody has open.
+    #[error("the disk of {vm} is in use: a VMM has {} open; stop the VM first", path.display())]
+    InUse {
+        /// The VM.
+        vm: VmId,
+        /// The disk.
+        path: PathBuf,
+    },
+    /// A read-only disk stays as it is.
+    #[error("the disk of {vm} is read-only and cannot be changed; release it and clone again")]
+    ReadOnlyDisk {
+        /// The VM.
+        vm: VmId,
+    },
+    /// Smaller than it is.
+    #[error(
+        "a disk of {current_bytes} bytes cannot shrink to {requested_bytes}: that would lose data; ask for {current_bytes} or more"
+    )]
+    Shrink {
+        /// What it has.
+        current_bytes: u64,
+        /// What was asked for.
+        requested_bytes: u64,
+    },
+    /// A growth that died on the way.
+    #[error(
+        "growing the disk of {vm} to {unfinished_bytes} bytes was interrupted; grow it to that size first, which completes it"
+    )]
+    UnfinishedGrowth {
+        /// The VM.
+        vm: VmId,
+        /// The size it was to have.
+        unfinished_bytes: u64,
+    },
+    /// The filesystem on a disk cannot be grown.
+    #[error("cannot grow the filesystem in {}", path.display())]
+    Growth {
+        /// The disk.
+        path: PathBuf,
+        /// Why not.
+        source: offshoot_ext4::GrowError,
+    },
+    /// `resize2fs`, for a filesystem that is not wholly known here.
+    #[error("cannot grow the filesystem in {}, which needs resize2fs ({program:?})", path.display())]
+    Resize2fs {
+        /// The disk.
+        path: PathBuf,
+        /// What was run.
+        program: PathBuf,
+        /// What it said, or why it could not be run.
+        source: Resize2fsError,
+    },
+    /// The filesystem on a disk cannot be used as it is.
+    #[error("the filesystem in {} cannot be used", path.display())]
+    Filesystem {
+        /// The disk.
+        path: PathBuf,
+        /// Why not.
+        source: offshoot_ext4::InspectError,
+    },
+    /// A filesystem that is not at rest.
+    #[error("the filesystem in {} is {state}; unmount it, or check it with e2fsck, first", path.display())]
+    NotClean {
+        /// The disk.
+        path: PathBuf,
+        /// Its condition.
+        state: offshoot_ext4::State,
+    },
+    /// The filesystem on a disk keeps its UUID.
+    #[error("cannot give the filesystem in {} a UUID of its own", path.display())]
+    SetUuid {
+        /// The disk.
+        path: PathBuf,
+        /// Why not.
+        source: offshoot_ext4::SetUuidError,
+    },
+    /// A qcow2 overlay.
+    #[error("the overlay {} failed", path.display())]
+    Overlay {
+        /// The overlay.
+        path: PathBuf,
+        /// How.
+        source: offshoot_qcow2::Error,
+    },
+    /// A filesystem that says yes to a reflink, and does less.
+    #[error("the filesystem made {} by reflink, but its contents differ from the template's; use --strategy copy", path.display())]
+    BadReflink {
+        /// The clone's disk.
+        path: PathBuf,
+    },
+    /// A hard link that could be written would be everybody's disk.
+    #[error("a hard link is the template's own file: use it with --read-only, or another strategy")]
+    HardlinkWritable,
+    /// A strategy that cannot give what else was asked for.
+    #[error("a {strategy} clone cannot have {what}; use another strategy")]
+    StrategyExcludes {
+        /// The strategy.
+        strategy: Strategy,
+        /// What it cannot have.
+        what: &'static str,
+    },
+    /// The filesystem under the store cannot link.
+    #[error("{} cannot be hard-linked here; use another strategy", path.display())]
+    NoHardlink {
+        /// The template's disk.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A template without layers.
+    #[error(
+        "the template {id} was not built from layers, so a disk with more in it cannot be built; use a template that was, or change the disk in its VM"
+    )]
+    NotBuilt {
+        /// The template.
+        id: TemplateId,
+    },
+    /// Something else than a file was to be imported.
+    #[error("{} is not a file", path.display())]
+    NotAFile {
+        /// What it is.
+        path: PathBuf,
+    },
+    /// A directory without a filesystem to import.
+    #[error("{} has no <stack>/rootfs.ext4 to import", path.display())]
+    NothingToImport {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A directory whose name cannot be a template's.
+    #[error("{} cannot name a template; rename it", path.display())]
+    NotAName {
+        /// The directory.
+        path: PathBuf,
+        /// Why not; nothing where it is not UTF-8.
+        source: Option<IdError>,
+    },
+    /// A file that changed while it was read.
+    #[error("{} changed while it was read; try again when nobody writes to it", path.display())]
+    FileChanged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The system has no random numbers.
+    #[error("cannot draw random numbers")]
+    Random(#[source] io::Error),
     /// Nothing of that name.
     #[error("there is no {what} {name} in the store")]
     NotFound {
@@ -209,11 +375,33 @@ impl Error {
                 offshoot_store::Error::NotAStore { .. } => ErrorKind::Conflict,
                 _ => ErrorKind::Failure,
             },
-            Self::OutputExists { .. } | Self::CloneConflict { .. } | Self::CloneContested { .. } => {
-                ErrorKind::Conflict
+            Self::OutputExists { .. }
+            | Self::CloneConflict { .. }
+            | Self::CloneContested { .. }
+            | Self::CloneTaken { .. }
+            | Self::InUse { .. }
+            | Self::ReadOnlyDisk { .. }
+            | Self::Shrink { .. }
+            | Self::UnfinishedGrowth { .. }
+            | Self::FileChanged { .. } => ErrorKind::Conflict,
+            Self::CloneDamaged { .. } => ErrorKind::Integrity,
+            Self::NotFound { .. } | Self::OutputPlace { .. } | Self::NothingToImport { .. } => {
+                ErrorKind::NotFound
             }
-            Self::NotFound { .. } | Self::OutputPlace { .. } => ErrorKind::NotFound,
-            Self::NoReflink { .. } => ErrorKind::Unsupported,
+            Self::HardlinkWritable
+            | Self::StrategyExcludes { .. }
+            | Self::NotAFile { .. }
+            | Self::NotAName { .. } => ErrorKind::Usage,
+            Self::NoReflink { .. }
+            | Self::NoHardlink { .. }
+            | Self::BadReflink { .. }
+            | Self::NotBuilt { .. }
+            | Self::Resize2fs { .. } => ErrorKind::Unsupported,
+            Self::Growth { source, .. } => growth::error_kind(source),
+            Self::Filesystem { source, .. } => growth::inspect_kind(source),
+            Self::SetUuid { source, .. } => growth::uuid_kind(source),
+            Self::NotClean { .. } => ErrorKind::Conflict,
+            Self::Overlay { .. } | Self::Random(_) => ErrorKind::Failure,
             Self::ImageName { source, .. } if source.kind() == io::ErrorKind::InvalidInput => {
                 ErrorKind::Usage
             }
@@ -221,6 +409,11 @@ impl Error {
                 ErrorKind::Failure
             }
         }
+    }
+
+    /// Whether a record in the store cannot be understood.
+    pub(crate) fn is_damaged_record(&self) -> bool {
+        matches!(self, Self::Store(offshoot_store::Error::Record { .. }))
     }
 
     /// A full disk and an interruption come up wherever there is I/O.

@@ -113,6 +113,11 @@ impl TemplateId {
         Self(digest)
     }
 
+    /// An id that nothing else has, for what is not made from something that can be named.
+    pub(crate) fn random() -> Result<Self, crate::Error> {
+        Ok(Self(Digest::of(&crate::uuid::random::<32>()?)))
+    }
+
     pub(crate) fn entry(self) -> EntryName {
         self.0.into()
     }

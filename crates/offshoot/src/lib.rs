@@ -23,17 +23,28 @@ mod build;
 mod clone;
 mod derivation;
 mod disk;
+mod emit;
 mod error;
 mod export;
+mod file_digest;
+mod grow;
+mod growth;
 mod ids;
+mod import;
 mod inspect;
 mod progress;
 mod pull;
 mod records;
+mod reset;
+mod resize2fs;
+mod snapshot;
 mod store;
+mod template;
+mod uuid;
+mod volume;
 
-pub use build::{BuildOptions, Template};
-pub use clone::{Clone, CloneOptions, Strategy};
+pub use build::BuildOptions;
+pub use clone::{Clone, CloneGuard, CloneOptions, Damage, Strategy, UnknownStrategy};
 pub use derivation::{Derivation, DiskSize};
 pub use error::{Error, ErrorKind};
 pub use ids::{IdError, TemplateId, TemplateName, VmId};
@@ -44,5 +55,11 @@ pub use offshoot_oci::{ImageConfig, ImageName, ImageNameError, Injection, Platfo
 pub use offshoot_store::Digest;
 pub use progress::{Event, Progress, Quiet};
 pub use pull::PullOptions;
-pub use records::{CloneRecord, ImageIdentity, ImageRecord, LayerRecord, TemplateIdentity, TemplateRecord};
+pub use records::{
+    CloneRecord, DiskFormat, ImageIdentity, ImageRecord, LayerRecord, Origin, TemplateIdentity,
+    TemplateRecord,
+};
+pub use resize2fs::Resize2fsError;
 pub use store::Store;
+pub use template::Template;
+pub use uuid::{FilesystemUuid, UuidError};

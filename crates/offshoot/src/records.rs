@@ -1,16 +1,19 @@
 //! The JSON records beside what they describe: `docs/store-format.md`.
 
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use offshoot_oci::ImageConfig;
 use offshoot_store::Digest;
 use serde::{Deserialize, Serialize};
 
-use crate::{Derivation, Strategy, TemplateId, TemplateName, VmId};
+use crate::file_digest::FileState;
+use crate::{Derivation, FilesystemUuid, Strategy, TemplateId, TemplateName, VmId};
 
 pub(crate) const TEMPLATE_RECORD: &str = "template.json";
 pub(crate) const CLONE_RECORD: &str = "clone.json";
 pub(crate) const DISK: &str = "rootfs.ext4";
+pub(crate) const OVERLAY: &str = "rootfs.qcow2";
 pub(crate) const VERSION: u32 = 1;
 
 /// What a reference stood for on a platform when it was last pulled.
@@ -50,16 +53,43 @@ pub struct LayerRecord {
 pub struct TemplateRecord {
     /// Of this form: 1.
     pub version: u32,
-    /// The digest of the derivation.
+    /// Of what it was built from: the digest of the derivation; imported: of its bytes; a snapshot's is drawn.
     pub id: TemplateId,
-    /// What the template was made from.
-    pub derivation: Derivation,
+    /// How the template came to be.
+    pub origin: Origin,
     /// The disk's size in bytes.
     pub size_bytes: u64,
-    /// The image it was first built from.
-    pub image: ImageIdentity,
+    /// The image it was first built from, or the image of the clone that it is a snapshot of.
+    pub image: Option<ImageIdentity>,
     /// Seconds since the epoch.
     pub created_at: u64,
+}
+
+/// How a template came to be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// From the packs of an image's layers.
+    Built(Derivation),
+    /// From a VM's clone as it was then.
+    Snapshot {
+        /// The VM.
+        vm_id: VmId,
+        /// What the clone had been made from.
+        template: TemplateIdentity,
+    },
+    /// From a file that held a filesystem already.
+    Imported,
+}
+
+impl TemplateRecord {
+    /// What the template was built from, if it was.
+    pub fn derivation(&self) -> Option<&Derivation> {
+        match &self.origin {
+            Origin::Built(derivation) => Some(derivation),
+            Origin::Snapshot { .. } | Origin::Imported => None,
+        }
+    }
 }
 
 /// Which image a template or clone comes from.
@@ -97,22 +127,72 @@ pub struct CloneRecord {
     pub version: u32,
     /// Whose it is.
     pub vm_id: VmId,
-    /// `raw`.
-    pub format: String,
+    /// The form of the disk's file.
+    pub format: DiskFormat,
     /// How it came to be.
     pub strategy: Strategy,
-    /// The disk's size in bytes.
+    /// The disk's size in bytes, as its VM sees it.
     pub size_bytes: u64,
+    /// The size in bytes that was asked for when the clone was made, if any was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_bytes: Option<u64>,
+    /// The size in bytes to which the disk was being grown when this was written: it has that size or still the old one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub growing_to_bytes: Option<u64>,
     /// Whether the disk must not be written.
     pub read_only: bool,
     /// Whether it was made without syncing, and may be lost in a power cut.
     pub ephemeral: bool,
+    /// The filesystem's UUID, if it was to have one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uuid: Option<FilesystemUuid>,
+    /// What its disk was built from, where it is not a copy of the template's: with files of its own, or larger than
+    /// the template's filesystem can become.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub built_from: Option<Derivation>,
     /// Where it comes from.
     pub template: TemplateIdentity,
-    /// The image behind the template.
-    pub image: ImageIdentity,
+    /// The image behind the template, if one is known.
+    pub image: Option<ImageIdentity>,
     /// Seconds since the epoch.
     pub created_at: u64,
+}
+
+/// The form of a disk's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DiskFormat {
+    /// The disk's bytes, and nothing else.
+    Raw,
+    /// A qcow2 overlay on its template's disk.
+    Qcow2,
+}
+
+impl DiskFormat {
+    /// The disk's file within the clone's directory.
+    pub(crate) fn file(self) -> &'static str {
+        match self {
+            Self::Raw => DISK,
+            Self::Qcow2 => OVERLAY,
+        }
+    }
+
+    /// `raw` or `qcow2`, as VMMs call them.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Qcow2 => "qcow2",
+        }
+    }
+}
+
+/// What a file's bytes were, and which file and state of it that was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DigestRecord {
+    pub(crate) version: u32,
+    pub(crate) path: PathBuf,
+    pub(crate) state: FileState,
+    pub(crate) digest: Digest,
 }
 
 /// Seconds since the epoch.

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use offshoot_store::StoreDir;
 
@@ -10,6 +10,7 @@ use crate::Error;
 #[derive(Debug)]
 pub struct Store {
     pub(crate) directory: StoreDir,
+    resize2fs: PathBuf,
 }
 
 impl Store {
@@ -25,7 +26,7 @@ impl Store {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn open(directory: &Path) -> Result<Self, Error> {
-        Ok(Self { directory: StoreDir::open(directory)? })
+        Ok(Self { directory: StoreDir::open(directory)?, resize2fs: "resize2fs".into() })
     }
 
     /// The store's directory, absolute.
@@ -40,5 +41,24 @@ impl Store {
     /// ```
     pub fn path(&self) -> &Path {
         self.directory.root()
+    }
+
+    /// The same store with another `resize2fs`, a path or a name that is looked for in `PATH`: for filesystems with
+    /// features that are not known here.
+    ///
+    /// ```
+    /// # use offshoot::*;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let root = directory.path().join("store");
+    /// let store = Store::open(&root)?.with_resize2fs("/opt/e2fsprogs/sbin/resize2fs");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_resize2fs(self, program: impl Into<PathBuf>) -> Self {
+        Self { resize2fs: program.into(), ..self }
+    }
+
+    pub(crate) fn resize2fs(&self) -> &Path {
+        &self.resize2fs
     }
 }

@@ -1,20 +1,27 @@
 use offshoot::{BuildOptions, CloneOptions, ErrorKind, ImageName, Store, Template};
 
-use crate::arguments::{Arguments, CloneArguments, Format};
+use super::disk;
+use crate::arguments::{Arguments, CloneArguments};
 use crate::exit::Error;
-use crate::render::{self, json};
 use crate::session;
 
 pub(super) fn run(arguments: &Arguments, clone: &CloneArguments) -> Result<(), Error> {
-    let store = session::store(arguments)?;
+    let store = session::store(arguments)?.with_resize2fs(&clone.resize2fs.program);
     let template = template(arguments, &store, &clone.template)?;
-    let options =
-        CloneOptions { strategy: clone.strategy.0, read_only: clone.read_only, ephemeral: clone.ephemeral };
-    let clone = store.clone_template(&template, &clone.vm, &options)?;
-    match arguments.format {
-        Format::Plain => render::print_path(&clone.path),
-        Format::Json => render::print_json(&json::clone(&clone)),
+    let options = CloneOptions {
+        strategy: clone.strategy.0,
+        size_bytes: clone.size.map(|size| size.0),
+        read_only: clone.read_only,
+        ephemeral: clone.ephemeral,
+        fresh_uuid: clone.fresh_uuid,
+        injections: clone.inject.clone(),
+        recreate: clone.recreate,
+    };
+    let made = store.clone_template(&template, &clone.vm, &options)?;
+    if let Some(size) = clone.size {
+        disk::say_rounded(arguments, &made, size);
     }
+    disk::print(arguments, &made)
 }
 
 /// A template's name or id wins over an image of the same spelling.

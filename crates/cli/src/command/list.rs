@@ -1,4 +1,4 @@
-use offshoot::TemplateName;
+use offshoot::{Origin, TemplateName, TemplateRecord};
 
 use crate::arguments::{Arguments, Format};
 use crate::exit::Error;
@@ -33,17 +33,26 @@ pub(super) fn templates(arguments: &Arguments) -> Result<(), Error> {
             templates.iter().map(|(record, names)| json::template(record, names)),
         ));
     }
-    let mut table = Table::new(&["NAMES", "SIZE", "IMAGE", "ID"], &[1]);
+    let mut table = Table::new(&["NAMES", "SIZE", "FROM", "ID"], &[1]);
     for (record, names) in templates {
         let names: Vec<&str> = names.iter().map(TemplateName::as_str).collect();
         table.row([
             if names.is_empty() { "-".to_owned() } else { names.join(", ") },
             Size(record.size_bytes).to_string(),
-            record.image.reference,
+            origin(&record),
             record.id.to_string(),
         ]);
     }
     render::print(&table.render())
+}
+
+fn origin(record: &TemplateRecord) -> String {
+    match (&record.origin, &record.image) {
+        (Origin::Snapshot { vm_id, .. }, _) => format!("snapshot of {vm_id}"),
+        (Origin::Imported, _) => "import".to_owned(),
+        (Origin::Built(_), Some(image)) => image.reference.clone(),
+        (Origin::Built(_), None) => "-".to_owned(),
+    }
 }
 
 pub(super) fn clones(arguments: &Arguments) -> Result<(), Error> {
@@ -58,7 +67,7 @@ pub(super) fn clones(arguments: &Arguments) -> Result<(), Error> {
             clone.record.strategy.to_string(),
             Size(clone.record.size_bytes).to_string(),
             if clone.record.read_only { "ro".to_owned() } else { "rw".to_owned() },
-            clone.record.image.reference,
+            clone.record.image.map_or_else(|| "-".to_owned(), |image| image.reference),
             clone.path.display().to_string(),
         ]);
     }

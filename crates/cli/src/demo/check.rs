@@ -43,6 +43,36 @@ pub(super) fn all(template: &Template, clones: &[Clone]) -> Result<Vec<String>, 
     Ok(lines)
 }
 
+/// Checks what was done with single VMs' disks, and adds a line for each thing checked.
+pub(super) fn one_vm(
+    template: &Template,
+    grown: &Clone,
+    snapshot: &Template,
+    reset: &Clone,
+    lines: &mut Vec<String>,
+) -> Result<(), Error> {
+    if Data::read(&reset.path)? != Data::read(&template.path)? {
+        return Err(Error::Demo(format!(
+            "{} was reset, and differs from its template",
+            reset.path.display()
+        )));
+    }
+    lines.push("  ok  the disk that was reset holds its template's bytes again".to_owned());
+    if Data::read(&snapshot.path)? != Data::read(&grown.path)? {
+        return Err(Error::Demo("the snapshot differs from the disk that it was taken of".to_owned()));
+    }
+    lines.push("  ok  the snapshot holds the bytes of the grown disk".to_owned());
+    match e2fsck(&grown.path) {
+        Ok(true) => {
+            lines.push("  ok  e2fsck -fn finds nothing to complain about in the grown disk".to_owned())
+        }
+        Ok(false) => return Err(Error::Demo("e2fsck complains about the grown disk".to_owned())),
+        // Said before, for the template.
+        Err(_) => {}
+    }
+    Ok(())
+}
+
 fn separate_files(template: &Template, clones: &[Clone]) -> Result<(), Error> {
     let mut seen = HashSet::new();
     for path in clones.iter().map(|clone| &clone.path).chain([&template.path]) {

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use offshoot::{Clone, ImageIdentity, ImageRecord, Template, TemplateIdentity, TemplateName, TemplateRecord};
+use offshoot::{
+    Clone, ImageIdentity, ImageRecord, Origin, Template, TemplateIdentity, TemplateName, TemplateRecord,
+};
 use serde::Serialize;
 
 const VERSION: u32 = 1;
@@ -58,12 +60,21 @@ pub(crate) struct TemplateJson<'a> {
     id: String,
     names: &'a [TemplateName],
     size_bytes: u64,
-    image: &'a ImageIdentity,
+    origin: OriginJson<'a>,
+    image: Option<&'a ImageIdentity>,
     created_at: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<&'a Path>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<&'a Path>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum OriginJson<'a> {
+    Built,
+    Imported,
+    Snapshot { vm_id: &'a str, template: &'a TemplateIdentity },
 }
 
 pub(crate) fn template<'a>(record: &'a TemplateRecord, names: &'a [TemplateName]) -> TemplateJson<'a> {
@@ -72,7 +83,12 @@ pub(crate) fn template<'a>(record: &'a TemplateRecord, names: &'a [TemplateName]
         id: record.id.to_string(),
         names,
         size_bytes: record.size_bytes,
-        image: &record.image,
+        origin: match &record.origin {
+            Origin::Built(_) => OriginJson::Built,
+            Origin::Imported => OriginJson::Imported,
+            Origin::Snapshot { vm_id, template } => OriginJson::Snapshot { vm_id: vm_id.as_str(), template },
+        },
+        image: record.image.as_ref(),
         created_at: record.created_at,
         path: None,
         output: None,
@@ -93,8 +109,10 @@ pub(crate) struct CloneJson<'a> {
     size_bytes: u64,
     read_only: bool,
     ephemeral: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uuid: Option<String>,
     template: &'a TemplateIdentity,
-    image: &'a ImageIdentity,
+    image: Option<&'a ImageIdentity>,
 }
 
 pub(crate) fn clone(clone: &Clone) -> CloneJson<'_> {
@@ -103,12 +121,13 @@ pub(crate) fn clone(clone: &Clone) -> CloneJson<'_> {
         version: VERSION,
         vm_id: record.vm_id.as_str(),
         path: &clone.path,
-        format: &record.format,
+        format: record.format.as_str(),
         strategy: record.strategy.to_string(),
         size_bytes: record.size_bytes,
         read_only: record.read_only,
         ephemeral: record.ephemeral,
+        uuid: record.uuid.map(|uuid| uuid.to_string()),
         template: &record.template,
-        image: &record.image,
+        image: record.image.as_ref(),
     }
 }

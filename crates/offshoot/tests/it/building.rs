@@ -17,13 +17,13 @@ fn an_image_becomes_a_template_once() {
     assert_eq!(store.build(&image, &BuildOptions::default(), &Quiet).unwrap(), built);
     assert_eq!(names(&store, "layers").len(), 2);
     assert_eq!(names(&store, "templates"), [built.record.id.to_string()]);
-    assert_eq!(built.record.derivation.template_id().unwrap(), built.record.id);
+    assert_eq!(built.record.derivation().unwrap().template_id().unwrap(), built.record.id);
 
     let metadata = fs::metadata(&built.path).unwrap();
     assert_eq!(metadata.permissions().mode() & 0o7777, 0o444);
     assert_eq!(metadata.len(), built.record.size_bytes);
-    assert_eq!(built.record.image.config.cmd, ["/bin/true"]);
-    assert_eq!(built.record.image.config.env, [("A".to_owned(), "b=c".to_owned())]);
+    assert_eq!(built.record.image.as_ref().unwrap().config.cmd, ["/bin/true"]);
+    assert_eq!(built.record.image.as_ref().unwrap().config.env, [("A".to_owned(), "b=c".to_owned())]);
     if oracle::available(&["e2fsck", "debugfs"]) {
         oracle::e2fsck(&built.path);
         assert_eq!(oracle::debugfs(&built.path, "cat /etc/issue"), "issue\n");

@@ -1,28 +1,9 @@
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
-use std::path::Path;
 
-use offshoot::{BuildOptions, CloneOptions, Error, ErrorKind, Quiet, Store, Strategy, Template, VmId};
+use offshoot::{BuildOptions, CloneOptions, Error, ErrorKind, Quiet, Strategy};
 
-use crate::image::{names, sample};
-
-struct Fixture {
-    _directory: tempfile::TempDir,
-    store: Store,
-    template: Template,
-}
-
-fn fixture() -> Fixture {
-    let directory = tempfile::tempdir().unwrap();
-    let image = sample(&directory.path().join("image"));
-    let store = Store::open(&directory.path().join("store")).unwrap();
-    let template = store.build(&image, &BuildOptions::default(), &Quiet).unwrap();
-    Fixture { _directory: directory, store, template }
-}
-
-fn vm(text: &str) -> VmId {
-    text.parse().unwrap()
-}
+use crate::image::{Fixture, fixture, names, stamps, vm};
 
 #[test]
 fn a_clone_is_a_file_of_its_own() {
@@ -44,10 +25,6 @@ fn the_same_clone_again_changes_nothing() {
     let Fixture { store, template, .. } = &fixture();
     let options = CloneOptions::default();
     let first = store.clone_template(template, &vm("vm-1"), &options).unwrap();
-    let stamps = |path: &Path| {
-        let metadata = fs::metadata(path).unwrap();
-        (metadata.ino(), metadata.mtime_nsec(), metadata.ctime_nsec())
-    };
     let before = (stamps(&first.path), stamps(&first.path.with_file_name("clone.json")));
     assert_eq!(store.clone_template(template, &vm("vm-1"), &options).unwrap(), first);
     assert_eq!((stamps(&first.path), stamps(&first.path.with_file_name("clone.json"))), before);

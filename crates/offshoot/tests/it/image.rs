@@ -1,9 +1,10 @@
 //! A small image to work on, and what a store holds of it.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use offshoot::{ImageName, Store};
+use offshoot::{BuildOptions, ImageName, Quiet, Store, Template, VmId};
 use offshoot_testkit::layout::{Image, Layer, Layout, Tar};
 
 /// An image of two layers in a layout of its own.
@@ -23,4 +24,35 @@ pub(crate) fn sample(directory: &Path) -> ImageName {
 pub(crate) fn names(store: &Store, part: &str) -> Vec<String> {
     let entries = fs::read_dir(store.path().join(part)).unwrap();
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+/// A store with the sample's template.
+pub(crate) struct Fixture {
+    pub(crate) directory: tempfile::TempDir,
+    pub(crate) store: Store,
+    pub(crate) template: Template,
+}
+
+pub(crate) fn fixture() -> Fixture {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, template) = store(directory.path());
+    Fixture { directory, store, template }
+}
+
+/// A store below that directory, with the sample's template.
+pub(crate) fn store(directory: &Path) -> (Store, Template) {
+    let image = sample(&directory.join("image"));
+    let store = Store::open(&directory.join("store")).unwrap();
+    let template = store.build(&image, &BuildOptions::default(), &Quiet).unwrap();
+    (store, template)
+}
+
+pub(crate) fn vm(text: &str) -> VmId {
+    text.parse().unwrap()
+}
+
+/// What changes when a file is replaced, written, or touched.
+pub(crate) fn stamps(path: &Path) -> (u64, i64, i64) {
+    let metadata = fs::metadata(path).unwrap();
+    (metadata.ino(), metadata.mtime_nsec(), metadata.ctime_nsec())
 }

@@ -2,7 +2,12 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod building;
+mod changing;
 mod cloning;
+mod damage;
 mod image;
+mod importing;
+mod sessions;
 mod stopping;
+mod strategies;
 mod together;

@@ -1,0 +1,121 @@
+use std::path::PathBuf;
+
+use offshoot_store::{Area, Durability, KeyLock};
+
+use crate::records::{self, CloneRecord};
+use crate::volume::{self, Volume};
+use crate::{DiskFormat, Error, Store, VmId};
+
+/// One VM's own root filesystem.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Clone {
+    /// What it is.
+    pub record: CloneRecord,
+    /// Its disk.
+    pub path: PathBuf,
+}
+
+impl Store {
+    /// The clone of that VM, if there is one; its disk is not looked at.
+    ///
+    /// ```
+    /// # use offshoot::*;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let root = directory.path().join("store");
+    /// # let store = Store::open(&root)?;
+    /// assert_eq!(store.find_clone(&"vm-1".parse()?)?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn find_clone(&self, vm: &VmId) -> Result<Option<Clone>, Error> {
+        let record: Option<CloneRecord> =
+            self.directory.entry_record(Area::Clones, &vm.entry(), records::CLONE_RECORD)?;
+        Ok(record.map(|record| Clone { path: self.clone_disk(vm, record.format), record }))
+    }
+
+    /// The clone of that VM, or an error that says that there is none.
+    pub(crate) fn existing_clone(&self, vm: &VmId) -> Result<Clone, Error> {
+        self.find_clone(vm)?.ok_or_else(|| Error::NotFound { what: "clone", name: vm.to_string() })
+    }
+
+    /// All clones, in the order of their ids' encodings.
+    ///
+    /// ```
+    /// # use offshoot::*;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let root = directory.path().join("store");
+    /// # let store = Store::open(&root)?;
+    /// # let template = store.build(&"scratch:".parse()?, &BuildOptions::default(), &Quiet)?;
+    /// store.clone_template(&template, &"vm-1".parse()?, &CloneOptions::default())?;
+    /// for clone in store.clones()? {
+    ///     println!("{} {}", clone.record.vm_id, clone.path.display());
+    /// }
+    /// # assert_eq!(store.clones()?.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn clones(&self) -> Result<Vec<Clone>, Error> {
+        let records: Vec<CloneRecord> = self.directory.entry_records(Area::Clones, records::CLONE_RECORD)?;
+        let path = |record: &CloneRecord| self.clone_disk(&record.vm_id, record.format);
+        Ok(records.into_iter().map(|record| Clone { path: path(&record), record }).collect())
+    }
+
+    /// Removes a VM's clone; one that is not there is released already. A disk that a VMM has open is a conflict, where
+    /// the VMM locks its disks as QEMU and Cloud Hypervisor do; a VM under others must not be running.
+    ///
+    /// ```
+    /// # use offshoot::*;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let root = directory.path().join("store");
+    /// # let store = Store::open(&root)?;
+    /// # let template = store.build(&"scratch:".parse()?, &BuildOptions::default(), &Quiet)?;
+    /// let vm: VmId = "vm-1".parse()?;
+    /// let clone = store.clone_template(&template, &vm, &CloneOptions::default())?;
+    /// store.release(&vm)?;
+    /// assert!(!clone.path.exists());
+    /// store.release(&vm)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn release(&self, vm: &VmId) -> Result<(), Error> {
+        let _changing = self.lock_clone(vm)?;
+        // A record that cannot be understood must not keep its clone for ever.
+        for format in [DiskFormat::Raw, DiskFormat::Qcow2] {
+            drop(volume::lock_unused(vm, &self.clone_disk(vm, format))?);
+        }
+        self.directory.retire(Area::Clones, &vm.entry(), Durability::Durable)?;
+        Ok(())
+    }
+
+    /// The exclusive right to change a clone that exists. To make one needs no lock: the rename decides.
+    pub(crate) fn lock_clone(&self, vm: &VmId) -> Result<KeyLock, Error> {
+        Ok(self.directory.lock_key(Area::Clones, &vm.entry())?)
+    }
+
+    pub(crate) fn clone_disk(&self, vm: &VmId, format: DiskFormat) -> PathBuf {
+        self.directory.entry_path(Area::Clones, &vm.entry()).join(format.file())
+    }
+
+    /// The template's disk that a clone stands on or was copied from.
+    pub(crate) fn clone_base(&self, record: &CloneRecord) -> PathBuf {
+        self.template_disk(record.template.id)
+    }
+
+    /// The guest's view of a clone's disk, to be written; nobody else has it open, as far as can be told.
+    pub(crate) fn open_disk(&self, clone: &Clone) -> Result<Volume, Error> {
+        let file = volume::open_unused(&clone.record.vm_id, &clone.path)?;
+        let base = self.clone_base(&clone.record);
+        Volume::open(file, &clone.path, clone.record.format, &base, clone.record.durability())
+    }
+
+    pub(crate) fn put_clone_record(&self, record: &CloneRecord) -> Result<(), Error> {
+        let durability = record.durability();
+        let entry = record.vm_id.entry();
+        self.directory.put_entry_record(Area::Clones, &entry, records::CLONE_RECORD, record, durability)?;
+        Ok(())
+    }
+}
+
+impl CloneRecord {
+    pub(crate) fn durability(&self) -> Durability {
+        if self.ephemeral { Durability::Ephemeral } else { Durability::Durable }
+    }
+}

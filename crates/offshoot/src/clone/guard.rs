@@ -1,0 +1,73 @@
+use std::ops::Deref;
+
+use crate::{Clone, CloneOptions, Error, Store, Template, VmId};
+
+/// A clone that is released when this is dropped: for sessions whose disk is thrown away.
+///
+/// A process that is killed leaves the clone behind, as it leaves any other.
+#[derive(Debug)]
+pub struct CloneGuard<'store> {
+    store: &'store Store,
+    clone: Clone,
+    kept: bool,
+}
+
+impl Store {
+    /// Makes a clone for as long as the guard lives. A clone of that id that is there already is a conflict: it is
+    /// somebody else's, who may still need it.
+    ///
+    /// ```
+    /// # use offshoot::*;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let root = directory.path().join("store");
+    /// # let store = Store::open(&root)?;
+    /// # let template = store.build(&"scratch:".parse()?, &BuildOptions::default(), &Quiet)?;
+    /// let options = CloneOptions { ephemeral: true, ..CloneOptions::default() };
+    /// let session = store.clone_for_session(&template, &"session-1".parse()?, &options)?;
+    /// assert!(session.path.exists()); // run the VM
+    /// drop(session);
+    /// assert!(store.clones()?.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn clone_for_session(
+        &self,
+        template: &Template,
+        vm: &VmId,
+        options: &CloneOptions,
+    ) -> Result<CloneGuard<'_>, Error> {
+        let clone =
+            self.make_clone(template, vm, options)?.ok_or_else(|| Error::CloneTaken { vm: vm.clone() })?;
+        Ok(CloneGuard { store: self, clone, kept: false })
+    }
+}
+
+impl CloneGuard<'_> {
+    /// Keeps the clone: from now on only [`Store::release`] releases it.
+    pub fn keep(mut self) -> Clone {
+        self.kept = true;
+        self.clone.clone()
+    }
+
+    /// Releases the clone, and says what goes wrong, which a drop cannot.
+    pub fn release(mut self) -> Result<(), Error> {
+        self.kept = true;
+        self.store.release(&self.clone.record.vm_id)
+    }
+}
+
+impl Deref for CloneGuard<'_> {
+    type Target = Clone;
+
+    fn deref(&self) -> &Clone {
+        &self.clone
+    }
+}
+
+impl Drop for CloneGuard<'_> {
+    fn drop(&mut self) {
+        if !self.kept {
+            // There is nobody to tell; what could not be released is listed among the clones.
+            let _ = self.store.release(&self.clone.record.vm_id);
+        }
+    }
+}

@@ -1,0 +1,170 @@
+use offshoot_store::{Area, Digest, Durability, Published};
+
+use super::DiskRequest;
+use crate::progress::Quiet;
+use crate::records::{self, CloneRecord, TemplateIdentity};
+use crate::{Clone, CloneOptions, Damage, Derivation, Error, FilesystemUuid, Store, Template, VmId};
+
+/// What a clone is to be.
+pub(super) struct Request<'a> {
+    pub(super) template: &'a Template,
+    pub(super) options: &'a CloneOptions,
+    /// What its own disk is built from, where it has files of its own.
+    pub(super) own: Option<Derivation>,
+}
+
+impl Request<'_> {
+    pub(super) fn template_layers(&self) -> Option<&[Digest]> {
+        self.template.record.derivation().map(|derivation| derivation.layers.as_slice())
+    }
+}
+
+impl Store {
+    /// Gives a VM its own disk, made from a template.
+    ///
+    /// The clone is wholly there or not there at all. Asked again for the same, the same is returned and nothing
+    /// changes, once its disk was seen to be there, of its size and on its template ([`Damage`] if it is not). Another
+    /// template, read-only flag, UUID, set of injected files, size or strategy (if one is asked for) under the same id
+    /// is a conflict, and so is a durable clone where there is an ephemeral one.
+    ///
+    /// ```
+    /// # use offshoot::*;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let root = directory.path().join("store");
+    /// # let store = Store::open(&root)?;
+    /// # let template = store.build(&"scratch:".parse()?, &BuildOptions::default(), &Quiet)?;
+    /// let vm: VmId = "vm-1".parse()?;
+    /// let options = CloneOptions { size_bytes: Some(8 << 30), ..CloneOptions::default() };
+    /// let clone = store.clone_template(&template, &vm, &options)?;
+    /// assert_eq!(clone.path.metadata()?.len(), 8 << 30);
+    /// assert_eq!(store.clone_template(&template, &vm, &options)?, clone);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn clone_template(
+        &self,
+        template: &Template,
+        vm: &VmId,
+        options: &CloneOptions,
+    ) -> Result<Clone, Error> {
+        let request = self.request(template, options)?;
+        match self.find_clone(vm) {
+            Ok(None) => {}
+            Ok(Some(existing)) => {
+                self.agree(&existing, &request)?;
+                if let Some(clone) = self.reopen(existing, options.recreate)? {
+                    return Ok(clone);
+                }
+            }
+            // A record that cannot be understood is all that is known of the clone.
+            Err(error) if options.recreate && error.is_damaged_record() => {
+                self.set_aside(vm, &error.to_string())?;
+            }
+            Err(error) => return Err(error),
+        }
+        if let Some(clone) = self.make(vm, &request)? {
+            return Ok(clone);
+        }
+        // Somebody was faster; theirs is the clone if it is the same.
+        match self.find_clone(vm)? {
+            Some(existing) => self.agree(&existing, &request).map(|()| existing),
+            None if options.recreate => {
+                self.set_aside(vm, "it has no record")?;
+                self.make(vm, &request)?.ok_or_else(|| Error::CloneContested { vm: vm.clone() })
+            }
+            None => Err(Error::CloneContested { vm: vm.clone() }),
+        }
+    }
+
+    /// Makes a clone; `None` where there is one of that id.
+    pub(super) fn make_clone(
+        &self,
+        template: &Template,
+        vm: &VmId,
+        options: &CloneOptions,
+    ) -> Result<Option<Clone>, Error> {
+        self.make(vm, &self.request(template, options)?)
+    }
+
+    fn request<'a>(&self, template: &'a Template, options: &'a CloneOptions) -> Result<Request<'a>, Error> {
+        options.check()?;
+        let mut own = None;
+        if !options.injections.is_empty() {
+            let derivation = template.record.derivation();
+            let mut derivation = derivation.ok_or(Error::NotBuilt { id: template.record.id })?.clone();
+            let index = derivation.layers.len();
+            let limits = offshoot_layer::Limits::default();
+            derivation.layers.push(self.pack_injections(&options.injections, index, &limits, &Quiet)?);
+            own = Some(derivation);
+        }
+        Ok(Request { template, options, own })
+    }
+
+    fn make(&self, vm: &VmId, request: &Request<'_>) -> Result<Option<Clone>, Error> {
+        let options = request.options;
+        let template = &request.template.record;
+        let durability = if options.ephemeral { Durability::Ephemeral } else { Durability::Durable };
+        let uuid = if options.fresh_uuid { Some(FilesystemUuid::random()?) } else { None };
+        let staging = self.directory.stage()?;
+        let disk = self.stage_disk(
+            staging.path(),
+            &DiskRequest {
+                template: request.template,
+                strategy: options.strategy,
+                size_bytes: options.size_bytes,
+                uuid,
+                read_only: options.read_only,
+                built_from: request.own.as_ref(),
+                durability,
+            },
+        )?;
+        let record = CloneRecord {
+            version: records::VERSION,
+            vm_id: vm.clone(),
+            format: disk.format,
+            strategy: disk.strategy,
+            size_bytes: disk.size_bytes,
+            requested_bytes: options.size_bytes,
+            growing_to_bytes: None,
+            read_only: options.read_only,
+            ephemeral: options.ephemeral,
+            uuid,
+            built_from: disk.built_from,
+            template: TemplateIdentity { id: template.id, name: request.template.name.clone() },
+            image: template.image.clone(),
+            created_at: records::now(),
+        };
+        staging.write_record(records::CLONE_RECORD, &record, durability)?;
+        match staging.publish(Area::Clones, &vm.entry(), durability)? {
+            Published::Now => Ok(Some(Clone { path: self.clone_disk(vm, record.format), record })),
+            Published::Already => Ok(None),
+        }
+    }
+
+    /// A clone that is there, fit for its VM to start from; `None` when it was damaged and has been set aside.
+    fn reopen(&self, existing: Clone, recreate: bool) -> Result<Option<Clone>, Error> {
+        let vm = existing.record.vm_id.clone();
+        let Some(damage) = self.damage(&existing)? else {
+            if let Some(size_bytes) = existing.record.growing_to_bytes {
+                return self.grow(&vm, size_bytes).map(Some);
+            }
+            return Ok(Some(existing));
+        };
+        if recreate {
+            self.set_aside(&vm, &damage.to_string())?;
+            return Ok(None);
+        }
+        let mut quarantined = None;
+        if matches!(damage, Damage::Header { .. }) {
+            let _changing = self.lock_clone(&vm)?;
+            quarantined = self.directory.quarantine(&existing.path, &damage.to_string())?;
+        }
+        Err(Error::CloneDamaged { vm, damage, quarantined })
+    }
+
+    /// Moves all that there is of a clone to quarantine.
+    fn set_aside(&self, vm: &VmId, reason: &str) -> Result<(), Error> {
+        let _changing = self.lock_clone(vm)?;
+        self.directory.quarantine(&self.directory.entry_path(Area::Clones, &vm.entry()), reason)?;
+        Ok(())
+    }
+}

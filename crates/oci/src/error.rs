@@ -5,8 +5,8 @@ use offshoot_store::VerifyError;
 use offshoot_tree::TreePath;
 
 use crate::{
-    CertificateProblem, InjectionRefusal, Malformed, Missing, Platform, RegistryProblem, Unsupported,
-    UrlProblem,
+    CertificateProblem, HostsProblem, InjectionRefusal, Malformed, Missing, Platform, RegistryProblem,
+    Unsupported, UrlProblem,
 };
 
 /// Why an image cannot be had from its source.
@@ -109,6 +109,15 @@ pub enum Error {
         #[source]
         problem: CertificateProblem,
     },
+    /// A `hosts.toml` that is of no use.
+    #[error("cannot use {}", path.display())]
+    HostsFile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        problem: HostsProblem,
+    },
     /// A stream that can be read once only was asked for again.
     #[error("{} has been read already, and can be read only once", path.display())]
     AlreadyRead {
@@ -185,7 +194,7 @@ impl Error {
             Self::Malformed { .. } | Self::Verify { .. } => ErrorKind::Integrity,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::Registry { problem, .. } => problem.kind(),
-            Self::Host { .. } | Self::Certificate { .. } => ErrorKind::Usage,
+            Self::Host { .. } | Self::Certificate { .. } | Self::HostsFile { .. } => ErrorKind::Usage,
         }
     }
 

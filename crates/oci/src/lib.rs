@@ -48,7 +48,7 @@ mod tarball;
 mod unsupported;
 
 pub use config::ImageConfig;
-pub use credentials::{Credentials, CredentialsError, CredentialsFormError, Environment, Secret};
+pub use credentials::{Credentials, CredentialsError, CredentialsFormError, Environment, KeptIn, Secret};
 pub use directory::directory_tar;
 pub use document::{Document, MAX_DOCUMENT_SIZE};
 pub use error::{Error, ErrorKind};
@@ -61,8 +61,8 @@ pub use missing::Missing;
 pub use platform::{Platform, PlatformError};
 pub use reference::{Reference, ReferenceError, ReferenceProblem};
 pub use registry::{
-    CertificateProblem, Notice, RealmProblem, RegistryLimits, RegistryOptions, RegistryProblem,
-    TransportError, Unwatched, UrlProblem, Watch,
+    CertificateProblem, HostsProblem, Notice, RealmProblem, RegistryHost, RegistryHostError, RegistryLimits,
+    RegistryOptions, RegistryProblem, TransportError, Unwatched, UrlProblem, Watch, login, logout,
 };
 pub use source::{ImageSource, LayerSource, SourceImage, SourceOptions, open};
 pub use synthesize::{PackedLayer, synthesize};

@@ -12,21 +12,23 @@ pub(crate) struct Backoff {
     limits: RegistryLimits,
     watch: Arc<dyn Watch>,
     failures: u32,
+    /// Whether the attempt that is failing got somewhere.
+    progressed: bool,
 }
 
 impl Backoff {
     pub(crate) fn new(limits: RegistryLimits, watch: &Arc<dyn Watch>) -> Self {
-        Self { limits, watch: Arc::clone(watch), failures: 0 }
+        Self { limits, watch: Arc::clone(watch), failures: 0, progressed: false }
     }
 
-    /// Something came: the count starts anew.
+    /// Something came: the count starts anew, and this attempt is not in it.
     pub(crate) fn progress(&mut self) {
-        self.failures = 0;
+        self.progressed = true;
     }
 
     /// Waits before the next attempt; gives the error back if there is to be none.
     pub(crate) fn again(&mut self, host: &str, problem: RegistryProblem) -> Result<(), RegistryProblem> {
-        self.failures += 1;
+        self.failures = if std::mem::take(&mut self.progressed) { 0 } else { self.failures + 1 };
         let asked_for = problem.retry_after().unwrap_or_default();
         if !problem.is_passing()
             || self.failures >= self.limits.attempts
@@ -41,15 +43,6 @@ impl Backoff {
             return Err(TransportError::Interrupted.into());
         }
         Ok(())
-    }
-
-    /// As [`again`](Self::again), for a count that nobody else can be holding meanwhile.
-    pub(crate) fn again_into(
-        mut self,
-        host: &str,
-        problem: RegistryProblem,
-    ) -> Result<Self, RegistryProblem> {
-        self.again(host, problem).map(|()| self)
     }
 
     /// Doubled each time; up to a half shorter, so that many who failed at once do not come back at once.

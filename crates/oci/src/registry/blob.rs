@@ -7,13 +7,13 @@ use offshoot_store::{Digest, VerifyError};
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 
 use super::backoff::{Backoff, told};
-use super::endpoint::{Endpoint, Get};
+use super::endpoint::Get;
 use super::partial::Partial;
 use super::problem::RegistryProblem;
 use super::repository::Repository;
 use super::transport::{Answer, TransportError};
 use super::watch::Notice;
-use crate::Error;
+use crate::{Error, ErrorKind};
 
 /// How much of a blob that comes a second time is read at once, to be held against the first.
 const SKIP: usize = 64 << 10;
@@ -81,10 +81,6 @@ impl Blob {
         self.repository.surroundings.watch.notice(&Notice::Resumed { digest: self.digest, offset });
     }
 
-    fn hosts(&self) -> Vec<&Endpoint> {
-        self.repository.endpoints.iter().filter(|endpoint| endpoint.pulls).collect()
-    }
-
     /// Gets a body that begins at the position. Hosts that fail are passed over, and the last one is tried again
     /// until the count runs out.
     fn connect(&mut self) -> Result<(), Error> {
@@ -103,33 +99,27 @@ impl Blob {
     /// Decides what follows a failure: another attempt, or the end.
     fn failed(&mut self, failed: Failed) -> Result<(), Error> {
         self.body = None;
-        let hosts = self.hosts();
-        let Some(endpoint) = hosts.get(self.endpoint).copied() else {
-            return Err(self.repository.nobody(&self.name));
-        };
+        let repository = Arc::clone(&self.repository);
+        let mut hosts = repository.pulling().skip(self.endpoint);
+        let Some(endpoint) = hosts.next() else { return Err(repository.nobody(&self.name)) };
         let interrupted =
             matches!(failed, Failed::Problem(RegistryProblem::Transport(TransportError::Interrupted)));
-        if self.endpoint + 1 < hosts.len() && !interrupted {
+        if hosts.next().is_some() && !interrupted {
             let told = match &failed {
                 Failed::Problem(problem) => told(problem),
                 Failed::Wrong(source) => told(source),
             };
-            let told = self.repository.passed_over(endpoint, told);
-            self.passed_over.push(told);
+            self.passed_over.push(repository.passed_over(endpoint, told));
             self.endpoint += 1;
             self.gives_parts = true;
             return Ok(());
         }
-        let last = match failed {
-            Failed::Wrong(source) => return Err(Error::Verify { what: self.name.clone(), source }),
-            Failed::Problem(problem) => self.backoff.clone().again_into(endpoint.host(), problem),
-        };
-        match last {
-            Ok(backoff) => {
-                self.backoff = backoff;
-                Ok(())
-            }
-            Err(problem) => Err(self.repository.error(&self.name, endpoint, problem, &self.passed_over)),
+        match failed {
+            Failed::Wrong(source) => Err(Error::Verify { what: self.name.clone(), source }),
+            Failed::Problem(problem) => self
+                .backoff
+                .again(endpoint.host(), problem)
+                .map_err(|problem| repository.error(&self.name, endpoint, problem, &self.passed_over)),
         }
     }
 
@@ -138,10 +128,8 @@ impl Blob {
         let path = self.repository.blob_path(self.digest);
         let scope = self.repository.scope();
         let get = Get { path: &path, accept: None, offset, scope: Some(&scope) };
-        let answer = match self.hosts().get(self.endpoint) {
-            Some(endpoint) => endpoint.get(&get)?,
-            None => return Err(RegistryProblem::NoHost.into()),
-        };
+        let endpoint = self.repository.pulling().nth(self.endpoint);
+        let answer = endpoint.ok_or(RegistryProblem::NoHost)?.get(&get)?;
         let starts_at = self.start_of(&answer, offset)?;
         let mut body = answer.body;
         if starts_at == 0 && self.position > 0 {
@@ -260,6 +248,8 @@ impl Read for Blob {
             match &read {
                 Ok(0) => partial.finished(),
                 Ok(count) => partial.write(&buffer[..*count], self.position),
+                // What is wrong is not to be begun with again.
+                Err(error) if error.kind() == ErrorKind::Integrity => {}
                 Err(_) => partial.cut(),
             }
         }

@@ -144,7 +144,8 @@ impl RegistryProblem {
 
     pub(crate) fn kind(&self) -> ErrorKind {
         match self {
-            Self::Transport(TransportError::Interrupted) => ErrorKind::Interrupted,
+            Self::Transport(TransportError::Interrupted)
+            | Self::Credentials(CredentialsError::Interrupted) => ErrorKind::Interrupted,
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::Denied { .. } | Self::Credentials(_) | Self::Realm { .. } | Self::NoToken(_) => {
                 ErrorKind::Authentication

@@ -85,6 +85,11 @@ impl Repository {
         )
     }
 
+    /// The hosts that blobs may be had from, mirrors first.
+    pub(crate) fn pulling(&self) -> impl Iterator<Item = &Endpoint> {
+        self.endpoints.iter().filter(|endpoint| endpoint.pulls)
+    }
+
     pub(crate) fn blob_path(&self, digest: Digest) -> String {
         format!("{}/blobs/{digest}", self.reference.path())
     }

@@ -157,9 +157,7 @@ impl TransportError {
 impl From<UreqError> for TransportError {
     fn from(error: UreqError) -> Self {
         match error {
-            UreqError::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<Stop>()) => {
-                Self::Interrupted
-            }
+            UreqError::Io(error) if is_stop(&error) => Self::Interrupted,
             UreqError::Io(error) => match error.downcast::<rustls::Error>() {
                 Ok(error) => Self::of_tls(error),
                 Err(error) => Self::Connection(error),
@@ -275,3 +273,7 @@ impl fmt::Display for Stop {
 }
 
 impl std::error::Error for Stop {}
+
+fn is_stop(error: &io::Error) -> bool {
+    matches!(error.get_ref(), Some(inner) if inner.is::<Stop>())
+}

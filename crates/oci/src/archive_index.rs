@@ -1,16 +1,9 @@
 use std::collections::HashMap;
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
 
 use offshoot_store::Digest;
-use tar::{EntryType, Header, PaxExtensions};
 
-use crate::Malformed;
-
-const BLOCK: u64 = 512;
-/// More than any name or number needs: longer extensions are not read into memory.
-const MAX_EXTENSION: u64 = 1 << 20;
+use crate::archive_entries::{self, ArchiveEntryKind, ArchiveError};
 
 /// Where the files of an OCI image layout lie in a tar.
 #[derive(Debug, Default)]
@@ -21,70 +14,16 @@ pub(crate) struct ArchiveIndex {
     pub(crate) blobs: HashMap<Digest, (u64, u64)>,
 }
 
-/// Why a tar has no index.
-pub(crate) enum ArchiveError {
-    Read(io::Error),
-    Malformed(Malformed),
-}
-
-/// What PAX and GNU extensions say about the next entry.
-#[derive(Default)]
-struct Extensions {
-    path: Option<Vec<u8>>,
-    size: Option<u64>,
-}
-
 impl ArchiveIndex {
-    /// Reads all headers of a tar, and none of its files. Of several entries for one file the last counts; only
-    /// regular files do.
+    /// Reads all headers of a tar. Of several entries for one file the last counts; only regular files do.
     pub(crate) fn read(file: &File) -> Result<Self, ArchiveError> {
-        let archive_size = file.metadata().map_err(ArchiveError::Read)?.len();
-        let truncated = || ArchiveError::Malformed(Malformed::Truncated { size: archive_size });
         let mut index = Self::default();
-        let mut extensions = Extensions::default();
-        let mut offset = 0;
-        // A tar ends with two blocks of zeros, or where the file does.
-        while offset < archive_size {
-            let mut block = [0; BLOCK as usize];
-            if archive_size - offset < BLOCK {
-                return Err(truncated());
+        archive_entries::visit(file, |entry| {
+            if let ArchiveEntryKind::File { offset, size } = entry.kind {
+                index.add(&entry.path, offset, size);
             }
-            file.read_exact_at(&mut block, offset).map_err(ArchiveError::Read)?;
-            if block.iter().all(|&byte| byte == 0) {
-                break;
-            }
-            let header = Header::from_byte_slice(&block);
-            let invalid = || ArchiveError::Malformed(Malformed::TarHeader { offset });
-            if !checksum_fits(header) {
-                return Err(invalid());
-            }
-            let kind = header.entry_type();
-            let own_size = header.entry_size().map_err(|_| invalid())?;
-            let is_extension = kind.is_gnu_longname()
-                || kind.is_gnu_longlink()
-                || kind.is_pax_local_extensions()
-                || kind.is_pax_global_extensions();
-            let size = if is_extension { own_size } else { extensions.size.unwrap_or(own_size) };
-            let data = offset + BLOCK;
-            let end = data.checked_add(size).ok_or_else(invalid)?;
-            if end > archive_size {
-                return Err(truncated());
-            }
-            if is_extension {
-                if kind.is_gnu_longname() || kind.is_pax_local_extensions() {
-                    let bytes = read_extension(file, data, size)?;
-                    let bad = || ArchiveError::Malformed(Malformed::TarExtension { offset });
-                    extensions.take(kind, &bytes).ok_or_else(bad)?;
-                }
-            } else {
-                let extensions = std::mem::take(&mut extensions);
-                if kind.is_file() || kind.is_contiguous() {
-                    let path = extensions.path.unwrap_or_else(|| header.path_bytes().into_owned());
-                    index.add(&path, data, size);
-                }
-            }
-            offset = end.checked_next_multiple_of(BLOCK).ok_or_else(invalid)?;
-        }
+            Ok(())
+        })?;
         Ok(index)
     }
 
@@ -100,40 +39,4 @@ impl ArchiveIndex {
             self.blobs.insert(digest, (offset, size));
         }
     }
-}
-
-impl Extensions {
-    /// Takes an extension's records; `None` if they are not records.
-    fn take(&mut self, kind: EntryType, bytes: &[u8]) -> Option<()> {
-        if kind.is_gnu_longname() {
-            self.path = Some(bytes.split(|&byte| byte == 0).next().unwrap_or_default().to_owned());
-            return Some(());
-        }
-        for record in PaxExtensions::new(bytes) {
-            let record = record.ok()?;
-            match record.key_bytes() {
-                b"path" => self.path = Some(record.value_bytes().to_owned()),
-                b"size" => self.size = Some(record.value().ok()?.parse().ok()?),
-                _ => {}
-            }
-        }
-        Some(())
-    }
-}
-
-/// The sum of all bytes, its own field taken as blanks.
-fn checksum_fits(header: &Header) -> bool {
-    let bytes = header.as_bytes();
-    let sum = |part: &[u8]| part.iter().map(|&byte| u32::from(byte)).sum::<u32>();
-    let actual = sum(&bytes[..148]) + 8 * u32::from(b' ') + sum(&bytes[156..]);
-    header.cksum().is_ok_and(|expected| expected == actual)
-}
-
-fn read_extension(file: &File, offset: u64, size: u64) -> Result<Vec<u8>, ArchiveError> {
-    if size > MAX_EXTENSION {
-        return Err(ArchiveError::Malformed(Malformed::TarExtension { offset: offset - BLOCK }));
-    }
-    let mut bytes = vec![0; usize::try_from(size).unwrap_or_default()];
-    file.read_exact_at(&mut bytes, offset).map_err(ArchiveError::Read)?;
-    Ok(bytes)
 }

@@ -17,6 +17,11 @@ impl FileSection {
         Self { file, position: offset, end: offset.saturating_add(size) }
     }
 
+    /// Where in the file it reads next.
+    pub(crate) fn offset(&self) -> u64 {
+        self.position
+    }
+
     /// How many bytes are left to read.
     pub(crate) fn size(&self) -> u64 {
         self.end - self.position

@@ -16,12 +16,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod archive_entries;
+mod archive_file;
 mod archive_index;
 mod bounded_file;
 mod config;
 mod credentials;
 mod directory;
 mod directory_source;
+mod docker_archive;
 mod document;
 mod error;
 mod exposed_port;
@@ -43,6 +46,7 @@ mod reference;
 mod registry;
 mod scratch;
 mod source;
+mod spool;
 mod synthesize;
 mod tarball;
 mod unsupported;

@@ -1,3 +1,5 @@
+use std::io;
+
 use offshoot_store::DigestError;
 
 use crate::{MAX_DOCUMENT_SIZE, PlatformError};
@@ -79,5 +81,22 @@ pub enum Malformed {
     Truncated {
         /// The archive's.
         size: u64,
+    },
+    /// A link of an archive that leads to a link, and so on.
+    #[error("its {name:?} is a link behind more than {limit} others")]
+    Links {
+        /// Where it was left.
+        name: String,
+        /// How many are followed.
+        limit: usize,
+    },
+    /// A compressed archive that cannot be decompressed.
+    #[error("it cannot be decompressed")]
+    Compressed(#[source] io::Error),
+    /// An archive from a stream, or a compressed one, beyond the bound.
+    #[error("it has more than {limit} bytes once decompressed")]
+    HugeArchive {
+        /// The bound: [`SourceOptions::spool_bytes`](crate::SourceOptions::spool_bytes).
+        limit: u64,
     },
 }

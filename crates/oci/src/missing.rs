@@ -38,9 +38,29 @@ pub enum Missing {
         /// Which.
         digest: Digest,
     },
+    /// What should be a Docker archive lacks `manifest.json`.
+    #[error("{} is not a Docker archive: it has no manifest.json{}", place.display(), layout_hint(*is_layout))]
+    DockerArchive {
+        /// The archive.
+        place: PathBuf,
+        /// Whether it is an OCI image layout instead.
+        is_layout: bool,
+    },
+    /// A file that a Docker archive's `manifest.json` names.
+    #[error("{} has no file {name:?}, which its manifest.json names", place.display())]
+    Member {
+        /// The archive.
+        place: PathBuf,
+        /// Which.
+        name: String,
+    },
     /// The image has fewer layers.
     #[error("the image has no layer {0}")]
     Layer(usize),
+}
+
+fn layout_hint(is_layout: bool) -> &'static str {
+    if is_layout { "; it is an OCI image layout, which oci-archive: reads" } else { "" }
 }
 
 fn listed(available: &[String]) -> String {

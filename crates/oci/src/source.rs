@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 use offshoot_store::{Digest, Expected};
 
 use crate::directory_source::DirectorySource;
+use crate::docker_archive::DockerArchive;
 use crate::layout::Layout;
 use crate::layout_archive::LayoutArchive;
 use crate::layout_directory::LayoutDirectory;
 use crate::layout_selection::Selection;
 use crate::registry::{RegistryOptions, RegistrySource};
 use crate::scratch::Scratch;
+use crate::spool::{self, Spool};
 use crate::tarball::Tarball;
 use crate::{Document, Error, ImageName, Platform, Unsupported};
 
@@ -54,6 +56,8 @@ pub struct SourceOptions {
     /// A private directory: an archive from standard input or a pipe is kept there, in a file without a name, for as
     /// long as the source is.
     pub spool: PathBuf,
+    /// The most bytes of an archive that is kept there, decompressed. Default: 256 GiB.
+    pub spool_bytes: u64,
     /// How registries are talked to.
     pub registry: RegistryOptions,
 }
@@ -61,13 +65,17 @@ pub struct SourceOptions {
 impl SourceOptions {
     /// With a directory to spool to, and what is usual otherwise.
     pub fn new(spool: &Path) -> Self {
-        Self { spool: spool.to_owned(), registry: RegistryOptions::default() }
+        Self {
+            spool: spool.to_owned(),
+            spool_bytes: spool::DEFAULT_LIMIT,
+            registry: RegistryOptions::default(),
+        }
     }
 }
 
 /// Opens the source of a named image. Of a registry, nothing is asked before the image is resolved.
 pub fn open(name: &ImageName, options: &SourceOptions) -> Result<Box<dyn ImageSource>, Error> {
-    let spool = options.spool.as_path();
+    let spool = &Spool { directory: options.spool.clone(), limit: options.spool_bytes };
     let later = |what| Err(Error::unsupported(&name.to_string(), Unsupported::Source(what)));
     Ok(match name {
         ImageName::OciLayout { directory, tag, digest } => {
@@ -80,7 +88,7 @@ pub fn open(name: &ImageName, options: &SourceOptions) -> Result<Box<dyn ImageSo
         ImageName::Tar(file) => Box::new(Tarball::open(file)?),
         ImageName::Scratch => Box::new(Scratch),
         ImageName::Registry(reference) => Box::new(RegistrySource::open(reference, &options.registry)?),
-        ImageName::DockerArchive { .. } => return later("Docker archives"),
+        ImageName::DockerArchive { file, tag } => Box::new(DockerArchive::open(file, tag.as_deref(), spool)?),
         ImageName::DockerDaemon(_) => return later("Docker daemons"),
         ImageName::ContainersStorage(_) => return later("podman's and buildah's images"),
         ImageName::Dockerfile(_) => return later("Dockerfiles"),

@@ -35,16 +35,20 @@ pub fn synthesize(platform: &Platform, layers: &[PackedLayer]) -> (Document, Doc
         diff_ids.join(",")
     );
     let config = document(media_type::OCI_CONFIG, config);
+    (manifest_of(&config, layers), config)
+}
 
+/// The manifest for a config and layers that came without one.
+pub(crate) fn manifest_of(config: &Document, layers: &[PackedLayer]) -> Document {
     let blobs: Vec<String> =
         layers.iter().map(|layer| descriptor(&layer.media_type, layer.blob, layer.blob_bytes)).collect();
     let manifest = format!(
         "{{\"schemaVersion\":2,\"mediaType\":\"{}\",\"config\":{},\"layers\":[{}]}}",
         media_type::OCI_MANIFEST,
-        descriptor(media_type::OCI_CONFIG, config.digest, config.bytes.len() as u64),
+        descriptor(&config.media_type, config.digest, config.bytes.len() as u64),
         blobs.join(",")
     );
-    (document(media_type::OCI_MANIFEST, manifest), config)
+    document(media_type::OCI_MANIFEST, manifest)
 }
 
 fn descriptor(media_type: &str, digest: Digest, size: u64) -> String {

@@ -36,9 +36,15 @@ pub enum Unsupported {
     /// A tarball in a compression that layers cannot have.
     #[error("it is compressed with {0}, which layers cannot be; plain tars, gzip and zstd can be used")]
     Compression(&'static str),
-    /// A compressed archive, in which no blob can be found by its place.
-    #[error("it is compressed with {0}; decompress it first, for instance into oci-archive:-")]
+    /// An archive in a compression other than gzip and zstd.
+    #[error("it is compressed with {0}; decompress it first, for instance into standard input")]
     CompressedArchive(&'static str),
+    /// What `docker save` wrote before version 1.10.
+    #[error(
+        "it has repositories and no manifest.json, as Docker wrote archives before version 1.10; load it into a \
+         current Docker and save it again"
+    )]
+    AncientDockerArchive,
     /// A blob named by another algorithm than SHA-256.
     #[error("it names a digest of another kind")]
     Digest(#[source] DigestError),

@@ -185,8 +185,6 @@ fn what_is_no_archive_of_a_layout() {
         Error::Unsupported { reason: Unsupported::CompressedArchive(name), .. } => name,
         other => panic!("{other:?}"),
     };
-    assert_eq!(compressed(b"\x1f\x8b\x08"), "gzip");
-    assert_eq!(compressed(b"\x28\xb5\x2f\xfd"), "zstd");
     assert_eq!(compressed(b"\xfd7zXZ\0"), "xz");
     assert_eq!(compressed(b"BZh91AY&SY"), "bzip2");
 

@@ -6,6 +6,7 @@ mod arbitrary;
 mod archives;
 mod configs;
 mod directories;
+mod docker_archives;
 mod image_names;
 mod injections;
 mod layouts;

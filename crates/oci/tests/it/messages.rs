@@ -98,7 +98,6 @@ fn what_a_person_reads() {
 #[test]
 fn sources_that_come_later() {
     for (text, what) in [
-        ("docker-archive:x.tar", "Docker archives"),
         ("docker-daemon:x", "Docker daemons"),
         ("containers-storage:x", "podman's and buildah's images"),
         ("dockerfile:.", "Dockerfiles"),

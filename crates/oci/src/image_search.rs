@@ -123,12 +123,14 @@ impl<D: Documents> Search<'_, D> {
                 None => undescribed.push(candidate),
             }
         }
+        // The nearest of the images that had to be read: it is not read again.
+        let mut nearest: Option<(u32, Resolved)> = None;
         if fitting.is_empty() {
             let mut seen = HashSet::new();
             undescribed.retain(|candidate| seen.insert(candidate.descriptor.digest));
             for candidate in undescribed.into_iter().take(MAX_UNDESCRIBED) {
-                let own = match self.image(&candidate.descriptor) {
-                    Ok(image) => image.image_config.platform,
+                let image = match self.image(&candidate.descriptor) {
+                    Ok(image) => image,
                     // A signature may lie beside the image that it is of.
                     Err(error @ Error::Unsupported { .. }) => {
                         unsupported.get_or_insert(error);
@@ -136,12 +138,18 @@ impl<D: Documents> Search<'_, D> {
                     }
                     Err(error) => return Err(error),
                 };
-                match own {
+                let distance = match &image.image_config.platform {
                     Some(own) => {
-                        fitting.extend(self.platform.distance(&own).map(|distance| (distance, candidate)));
-                        available.push(own);
+                        available.push(own.clone());
+                        self.platform.distance(own)
                     }
-                    None => fitting.push((u32::MAX, candidate)),
+                    None => Some(u32::MAX),
+                };
+                if let Some(distance) = distance {
+                    fitting.push((distance, candidate));
+                    if nearest.as_ref().is_none_or(|(own, _)| distance < *own) {
+                        nearest = Some((distance, image));
+                    }
                 }
             }
         }
@@ -165,7 +173,10 @@ impl<D: Documents> Search<'_, D> {
             let all: Vec<_> = std::iter::once(roots[chosen.root]).chain(rivals).collect();
             return Err(self.documents.ambiguous(&all));
         }
-        self.image(&chosen.descriptor)
+        match nearest {
+            Some((_, image)) => Ok(image),
+            None => self.image(&chosen.descriptor),
+        }
     }
 
     /// What a document leads to that nothing but its own words describe: an image, which must be for the platform

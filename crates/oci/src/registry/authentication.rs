@@ -35,8 +35,8 @@ struct State {
 
 struct Header {
     value: HeaderValue,
-    /// The token itself, so that no message shows it.
-    secret: Option<Secret>,
+    /// Kept so that no message shows it.
+    token: Option<Secret>,
     good_until: Option<Instant>,
 }
 
@@ -73,16 +73,21 @@ impl Authentication {
         Some(credentials.user().unwrap_or("a token").to_owned())
     }
 
-    /// A text without the secrets that this host was told.
+    /// A text without the secrets that this host, or its token server, was told.
     pub(crate) fn without_secrets(&self, text: &str) -> String {
         let state = self.state();
-        let credentials = state.credentials.iter().flatten().map(Credentials::secret);
-        let token = state.header.iter().filter_map(|header| header.secret.as_ref());
-        credentials
-            .chain(token)
-            .map(Secret::reveal)
-            .filter(|secret| !secret.is_empty())
-            .fold(text.to_owned(), |text, secret| text.replace(secret, "…"))
+        let mut secrets = Vec::new();
+        if let Some(Some(credentials)) = &state.credentials {
+            secrets.push(credentials.secret().reveal().to_owned());
+            if let Credentials::Password { user, password } = credentials {
+                secrets.push(encoded(user, password));
+            }
+        }
+        secrets.extend(
+            state.header.iter().flat_map(|header| &header.token).map(|token| token.reveal().to_owned()),
+        );
+        let told = secrets.iter().filter(|secret| !secret.is_empty());
+        told.fold(text.to_owned(), |text, secret| text.replace(secret, "…"))
     }
 
     /// What to answer a challenge with; `None` if there is nothing. `rejected` is what was not good enough. Of
@@ -139,14 +144,13 @@ impl Header {
     fn bearer(token: Secret, good_until: Option<Instant>) -> Result<Self, RegistryProblem> {
         let value = sensitive(&format!("Bearer {}", token.reveal()));
         let value = value.ok_or_else(|| RegistryProblem::NoToken("of the registry".to_owned()))?;
-        Ok(Self { value, secret: Some(token), good_until })
+        Ok(Self { value, token: Some(token), good_until })
     }
 
     fn basic(user: &str, password: &Secret) -> Result<Self, RegistryProblem> {
         let value = basic(user, password)
             .ok_or_else(|| RegistryProblem::Challenge("basic, which has no such user's name".to_owned()))?;
-        let encoded = value.to_str().ok().and_then(|text| text.strip_prefix("Basic "));
-        Ok(Self { secret: encoded.map(Secret::new), value, good_until: None })
+        Ok(Self { value, token: None, good_until: None })
     }
 
     /// Of what a token server says: `token` or, as OAuth 2 has it, `access_token`.
@@ -219,7 +223,11 @@ fn basic(user: &str, password: &Secret) -> Option<HeaderValue> {
     if user.contains(':') {
         return None;
     }
-    sensitive(&format!("Basic {}", STANDARD.encode(format!("{user}:{}", password.reveal()))))
+    sensitive(&format!("Basic {}", encoded(user, password)))
+}
+
+fn encoded(user: &str, password: &Secret) -> String {
+    STANDARD.encode(format!("{user}:{}", password.reveal()))
 }
 
 fn sensitive(text: &str) -> Option<HeaderValue> {

@@ -158,6 +158,8 @@ impl Shared {
 
     fn connection(&self, stream: TcpStream) {
         let Ok(mut output) = stream.try_clone() else { return };
+        // Head and body are written apart, and would wait for each other's acknowledgement.
+        let _ = output.set_nodelay(true);
         let mut input = BufReader::new(stream);
         while let Ok(Some(seen)) = Seen::read(&mut input) {
             let goes_on = self.answer(&seen, &mut output);

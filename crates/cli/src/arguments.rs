@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use offshoot::{ImageName, Injection, Platform, Strategy, TemplateName, VmId};
 
+use crate::render::vmm::Vmm;
 use crate::size::Size;
 
 /// OCI images in, microVM disks out.
@@ -58,7 +59,7 @@ Examples:
   offshoot build dir:./rootfs --name base --inject ./init:/sbin/init:0755
   offshoot clone oci:images:dev vm-1
   offshoot clone base vm-2 --size 8G --format json
-  offshoot clone base vm-3 --strategy qcow2
+  offshoot clone base vm-3 --strategy qcow2 --print cloud-hypervisor
   offshoot grow vm-1 16G
   offshoot snapshot vm-1 installed
   offshoot reset vm-1
@@ -225,6 +226,9 @@ pub(crate) struct CloneArguments {
     /// Make a clone anew whose disk is lost or damaged; what is left of it goes to quarantine
     #[arg(long)]
     pub(crate) recreate: bool,
+    /// Print the VMM's own configuration for this disk instead of its path
+    #[arg(long, value_enum, value_name = "VMM")]
+    pub(crate) print: Option<Vmm>,
     #[command(flatten)]
     pub(crate) resize2fs: Resize2fsArgument,
 }

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use offshoot::{ErrorKind, ImageNameError};
 
+use crate::render::vmm::Unsupported;
+
 /// What ends the program early.
 #[derive(Debug)]
 pub(crate) enum Error {
@@ -19,6 +21,8 @@ pub(crate) enum Error {
         name: String,
         source: Box<offshoot::Error>,
     },
+    /// A disk that the VMM asked for cannot have.
+    Vmm(Unsupported),
     Interrupted,
     NoHome,
     Output(io::Error),
@@ -45,6 +49,7 @@ impl Error {
             Self::NoTemplate { source, .. } => library_code(source),
             Self::Interrupted => 130,
             Self::Name { .. } => 2,
+            Self::Vmm(_) => 8,
             Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => 6,
             Self::NoHome
             | Self::Output(_)
@@ -76,6 +81,7 @@ impl fmt::Display for Error {
             Self::Name { name, .. } | Self::NoTemplate { name, .. } => {
                 write!(f, "there is no template {name:?} in the store")
             }
+            Self::Vmm(unsupported) => fmt::Display::fmt(unsupported, f),
             Self::Interrupted => f.write_str("interrupted"),
             Self::NoHome => f.write_str("neither XDG_DATA_HOME nor HOME is set; name the store with --store"),
             Self::Output(_) => f.write_str("cannot write the result"),
@@ -95,7 +101,7 @@ impl std::error::Error for Error {
             Self::Json(source) => Some(source),
             Self::Name { reason, .. } => Some(reason),
             Self::NoTemplate { source, .. } => Some(&**source),
-            Self::Interrupted | Self::NoHome | Self::Demo(_) => None,
+            Self::Vmm(_) | Self::Interrupted | Self::NoHome | Self::Demo(_) => None,
         }
     }
 }
@@ -103,6 +109,12 @@ impl std::error::Error for Error {
 impl From<offshoot::Error> for Error {
     fn from(error: offshoot::Error) -> Self {
         Self::Library(error)
+    }
+}
+
+impl From<Unsupported> for Error {
+    fn from(unsupported: Unsupported) -> Self {
+        Self::Vmm(unsupported)
     }
 }
 

@@ -1,6 +1,5 @@
 pub(crate) mod json;
 pub(crate) mod table;
-#[cfg_attr(not(test), expect(dead_code, reason = "not an option of a command yet"))]
 pub(crate) mod vmm;
 
 use std::io::{self, Write};

@@ -76,7 +76,8 @@ impl Bench {
     }
 
     fn shares(&self) -> bool {
-        let clone = self.store.clone_template(&self.template, &vm("probe"), &CloneOptions::default()).unwrap();
+        let clone =
+            self.store.clone_template(&self.template, &vm("probe"), &CloneOptions::default()).unwrap();
         self.store.release(&vm("probe")).unwrap();
         clone.record.strategy == Strategy::Reflink
     }
@@ -154,7 +155,10 @@ impl Bench {
             }));
             let target = self.directory.join("overlay.qcow2");
             let mut create = Command::new("qemu-img");
-            create.args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"]).arg(&self.template.path).arg(&target);
+            create
+                .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"])
+                .arg(&self.template.path)
+                .arg(&target);
             theirs.push(microseconds(|| run(&mut create)));
             fs::remove_file(target).unwrap();
             self.store.release(&id).unwrap();
@@ -167,7 +171,8 @@ impl Bench {
     fn growth(&self) {
         let options = BuildOptions { size: DiskSize::Bytes(1 << 30), ..BuildOptions::default() };
         let template = self.store.build(&"scratch:".parse().unwrap(), &options, &Quiet).unwrap();
-        let resize2fs = ["/usr/sbin/resize2fs", "/sbin/resize2fs"].into_iter().find(|path| Path::new(path).exists());
+        let resize2fs =
+            ["/usr/sbin/resize2fs", "/sbin/resize2fs"].into_iter().find(|path| Path::new(path).exists());
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         let ephemeral = CloneOptions { ephemeral: true, ..CloneOptions::default() };
         for index in 0..50 {
@@ -202,7 +207,8 @@ impl Bench {
                     io.args(["-f", "qcow2", "-t", "writeback", "-c", "write -P 7 64M 4k", "-c", "flush"]);
                     let with = microseconds(|| run(io.arg(&clone.path)));
                     let mut io = Command::new("qemu-io");
-                    let without = microseconds(|| run(io.args(["-f", "qcow2", "-c", "length"]).arg(&clone.path)));
+                    let without =
+                        microseconds(|| run(io.args(["-f", "qcow2", "-c", "length"]).arg(&clone.path)));
                     runs.push(with - without);
                 } else {
                     let disk = File::options().write(true).open(&clone.path).unwrap();

@@ -86,7 +86,7 @@ impl<'a> Disk<'a> {
             }
             // Copied through memory also where it could be shared: short runs would cost every clone.
             Transfer::Share | Transfer::Copy => {
-                copy_range(pack, source_offset, self.file, offset, length, &mut self.buffer)?
+                copy_range(pack, source_offset, self.file, offset, length, &mut self.buffer)?;
             }
         }
         self.writeback.wrote(length);

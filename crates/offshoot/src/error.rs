@@ -117,7 +117,7 @@ pub enum Error {
         /// The id.
         vm: VmId,
         /// What is wrong.
-        damage: Damage,
+        damage: Box<Damage>,
         /// Where its disk was moved to, if it was.
         quarantined: Option<PathBuf>,
     },

@@ -33,7 +33,7 @@ impl Store {
         let _changing = self.lock_clone(vm)?;
         let mut clone = self.existing_clone(vm)?;
         if let Some(damage) = self.damage(&clone)? {
-            return Err(Error::CloneDamaged { vm: vm.clone(), damage, quarantined: None });
+            return Err(Error::CloneDamaged { vm: vm.clone(), damage: Box::new(damage), quarantined: None });
         }
         if clone.record.read_only {
             return Err(Error::ReadOnlyDisk { vm: vm.clone() });

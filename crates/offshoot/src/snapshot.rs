@@ -29,7 +29,7 @@ impl Store {
         let clone = self.existing_clone(vm)?;
         let record = &clone.record;
         if let Some(damage) = self.damage(&clone)? {
-            return Err(Error::CloneDamaged { vm: vm.clone(), damage, quarantined: None });
+            return Err(Error::CloneDamaged { vm: vm.clone(), damage: Box::new(damage), quarantined: None });
         }
         if let Some(unfinished_bytes) = record.growing_to_bytes {
             return Err(Error::UnfinishedGrowth { vm: vm.clone(), unfinished_bytes });

@@ -1,8 +1,10 @@
-use offshoot::{BuildOptions, CloneOptions, ErrorKind, ImageName, Store, Template};
+use offshoot::{BuildOptions, Clone, CloneOptions, DiskFormat, ErrorKind, ImageName, Store, Template};
 
 use super::disk;
 use crate::arguments::{Arguments, CloneArguments};
 use crate::exit::Error;
+use crate::render;
+use crate::render::vmm::{self, Vmm};
 use crate::session;
 
 pub(super) fn run(arguments: &Arguments, clone: &CloneArguments) -> Result<(), Error> {
@@ -21,7 +23,23 @@ pub(super) fn run(arguments: &Arguments, clone: &CloneArguments) -> Result<(), E
     if let Some(size) = clone.size {
         disk::say_rounded(arguments, &made, size);
     }
-    disk::print(arguments, &made)
+    match clone.print {
+        Some(vmm) => print_configuration(&store, vmm, &made),
+        None => disk::print(arguments, &made),
+    }
+}
+
+fn print_configuration(store: &Store, vmm: Vmm, clone: &Clone) -> Result<(), Error> {
+    let backing = store.base_disk(clone);
+    let disk = vmm::Disk {
+        path: &clone.path,
+        format: match clone.record.format {
+            DiskFormat::Raw => vmm::Format::Raw,
+            DiskFormat::Qcow2 => vmm::Format::Qcow2 { backing: &backing },
+        },
+        read_only: clone.record.read_only,
+    };
+    render::print(&vmm::configuration(vmm, &disk)?)
 }
 
 /// A template's name or id wins over an image of the same spelling.

@@ -62,13 +62,11 @@ pub(super) fn one_vm(
         return Err(Error::Demo("the snapshot differs from the disk that it was taken of".to_owned()));
     }
     lines.push("  ok  the snapshot holds the bytes of the grown disk".to_owned());
-    match e2fsck(&grown.path) {
-        Ok(true) => {
-            lines.push("  ok  e2fsck -fn finds nothing to complain about in the grown disk".to_owned())
+    if let Ok(sound) = e2fsck(&grown.path) {
+        if !sound {
+            return Err(Error::Demo("e2fsck complains about the grown disk".to_owned()));
         }
-        Ok(false) => return Err(Error::Demo("e2fsck complains about the grown disk".to_owned())),
-        // Said before, for the template.
-        Err(_) => {}
+        lines.push("  ok  e2fsck -fn finds nothing to complain about in the grown disk".to_owned());
     }
     Ok(())
 }

@@ -94,7 +94,22 @@ impl Store {
         self.directory.entry_path(Area::Clones, &vm.entry()).join(format.file())
     }
 
-    /// The template's disk that a clone stands on or was copied from.
+    /// The template's disk that a clone stands on, if it is an overlay, or was copied from.
+    ///
+    /// ```
+    /// # use offshoot::*;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let root = directory.path().join("store");
+    /// # let store = Store::open(&root)?;
+    /// # let template = store.build(&"scratch:".parse()?, &BuildOptions::default(), &Quiet)?;
+    /// let clone = store.clone_template(&template, &"vm-1".parse()?, &CloneOptions::default())?;
+    /// assert_eq!(store.base_disk(&clone), template.path);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn base_disk(&self, clone: &Clone) -> PathBuf {
+        self.clone_base(&clone.record)
+    }
+
     pub(crate) fn clone_base(&self, record: &CloneRecord) -> PathBuf {
         self.template_disk(record.template.id)
     }

@@ -158,7 +158,7 @@ impl Store {
             let _changing = self.lock_clone(&vm)?;
             quarantined = self.directory.quarantine(&existing.path, &damage.to_string())?;
         }
-        Err(Error::CloneDamaged { vm, damage, quarantined })
+        Err(Error::CloneDamaged { vm, damage: Box::new(damage), quarantined })
     }
 
     /// Moves all that there is of a clone to quarantine.

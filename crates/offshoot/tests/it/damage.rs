@@ -74,8 +74,8 @@ fn a_damaged_header_goes_to_quarantine() {
         destroy(&mut bytes);
         fs::write(&clone.path, &bytes).unwrap();
         let error = store.clone_template(template, &vm("vm-1"), &overlay).unwrap_err();
-        let Error::CloneDamaged { damage: Damage::Header { .. }, quarantined: Some(kept), .. } = &error
-        else {
+        assert!(matches!(damage(&error), Damage::Header { .. }), "{what}: {error}");
+        let Error::CloneDamaged { quarantined: Some(kept), .. } = &error else {
             panic!("{what}: {error:?}");
         };
         assert_eq!(fs::read(kept).unwrap(), bytes, "{what}: nothing is lost");

@@ -120,6 +120,11 @@ impl RawGroupDescriptor {
         }
     }
 
+    /// Sets `bg_flags`, those that nobody knows included.
+    pub(crate) fn set_flags(&mut self, flags: GroupFlags) {
+        self.bg_flags.set(flags.bits());
+    }
+
     /// Sets how many blocks are free, and the checksum of the bitmap that says which.
     pub(crate) fn set_free_blocks(&mut self, free_blocks: u32, bitmap_checksum: u32) {
         self.bg_free_blocks_count_lo.set(low16(free_blocks));

@@ -63,7 +63,7 @@ fn replay(disk: &Disk<'_>, log: &mut Log, transaction: &Transaction, sync: bool)
     if shape.block_bytes != disk.shape.block_bytes || shape.blocks < disk.shape.blocks {
         return Err(damaged().into());
     }
-    steps::write_blocks(disk.device, shape.block_bytes, &transaction.blocks)?;
+    steps::write_blocks(disk.device, shape.block_bytes, transaction.all_but(first))?;
     let table = disk.read_blocks(disk.table_start(), shape.descriptor_blocks)?;
     steps::write_backups(disk.device, &shape, &superblock, &table, 0..shape.groups)?;
     conclude(disk, log, &superblock, sync)

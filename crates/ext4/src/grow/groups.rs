@@ -21,8 +21,8 @@ pub(super) struct Groups {
     pub(super) unchanged_blocks: u64,
     /// The bitmap of the group that was the last, if it has one: where, and what.
     pub(super) old_bitmap: Option<(u64, Vec<u8>)>,
-    /// The bitmap of a new group that is the last: where, and what.
-    pub(super) new_bitmap: Option<(u64, Vec<u8>)>,
+    /// Bitmaps that nobody reads before the descriptors say that they are there: where, and what.
+    pub(super) fresh_bitmaps: Vec<(u64, Vec<u8>)>,
     /// Free blocks that there are more than before.
     pub(super) free_blocks: u64,
 }
@@ -38,14 +38,74 @@ impl Groups {
             table,
             unchanged_blocks: (old.groups - 1) / old.descriptors_per_block(),
             old_bitmap: None,
-            new_bitmap: None,
+            fresh_bitmaps: Vec::new(),
             free_blocks: 0,
         };
+        if new.descriptor_blocks > old.descriptor_blocks {
+            groups.settle_backups(disk)?;
+        }
         groups.extend_last(disk, new)?;
         for group in old.groups..new.groups {
             groups.add(disk, new, group);
         }
         Ok(groups)
+    }
+
+    /// Writes down what is in use in groups that have a backup but no bitmap yet.
+    ///
+    /// A kernel that replays the journal took the number of descriptor blocks from the superblock before that, and
+    /// the number of reserved ones after it: it would make up such a bitmap with too few blocks in it.
+    fn settle_backups(&mut self, disk: &Disk<'_>) -> Result<(), InspectError> {
+        let old = &disk.shape;
+        for group in old.backup_groups().filter(|group| group + 1 < old.groups) {
+            let mut raw = disk.descriptor_in(&self.table, 0, group)?;
+            if raw.decode().flags.contains(GroupFlags::BLOCK_UNINIT) {
+                self.settle(disk, old, group, &mut raw)?;
+                self.put(disk, group, raw);
+                self.unchanged_blocks = self.unchanged_blocks.min(group / old.descriptors_per_block());
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes up the bitmap of a group that has none, as kernels do (`ext4_init_block_bitmap`). The descriptor's
+    /// free blocks, which are checked, are those of the old shape.
+    fn settle(
+        &mut self,
+        disk: &Disk<'_>,
+        new: &Shape,
+        group: u64,
+        raw: &mut RawGroupDescriptor,
+    ) -> Result<(), InspectError> {
+        let old = &disk.shape;
+        let descriptor = raw.decode();
+        let start = old.group_start(group);
+        let blocks = old.group_blocks(group);
+        let mut bytes = vec![0; index(old.block_bytes)];
+        bitmap::set(&mut bytes, 0..old.base_blocks(group));
+        let own = [
+            (descriptor.block_bitmap, 1),
+            (descriptor.inode_bitmap, 1),
+            (descriptor.inode_table, old.inode_table_blocks()),
+        ];
+        for (number, count) in own {
+            if !old.contains(number, count) {
+                return Err(InspectError::damaged("where a group's metadata is"));
+            }
+            let end = (number + count).min(start + blocks);
+            if end > start {
+                bitmap::set(&mut bytes, number.saturating_sub(start).min(blocks)..end - start);
+            }
+        }
+        let used: u64 = bytes.iter().map(|byte| u64::from(byte.count_ones())).sum();
+        if u64::from(descriptor.free_blocks) != blocks - used {
+            return Err(InspectError::damaged("the free blocks of a group"));
+        }
+        bitmap::set(&mut bytes, new.group_blocks(group)..new.blocks_per_group);
+        raw.set_flags(descriptor.flags - GroupFlags::BLOCK_UNINIT);
+        raw.set_free_blocks(descriptor.free_blocks, disk.sums.bitmap(&bytes));
+        self.fresh_bitmaps.push((descriptor.block_bitmap, bytes));
+        Ok(())
     }
 
     /// Gives the group that was the last the blocks that it lacked.
@@ -59,7 +119,11 @@ impl Groups {
             return Err(InspectError::damaged("the free blocks of the last group"));
         }
         let mut checksum = descriptor.block_bitmap_checksum;
-        if !descriptor.flags.contains(GroupFlags::BLOCK_UNINIT) {
+        if descriptor.flags.contains(GroupFlags::BLOCK_UNINIT) {
+            // A kernel that replays the journal takes it for the last one still, and all that is new for its.
+            self.settle(disk, new, last, &mut raw)?;
+            checksum = raw.decode().block_bitmap_checksum;
+        } else {
             let number = descriptor.block_bitmap;
             if !old.contains(number, 1) {
                 return Err(InspectError::damaged("where the last group's bitmap is"));
@@ -96,7 +160,7 @@ impl Groups {
             bitmap::set(&mut bytes, 0..used);
             bitmap::set(&mut bytes, blocks..new.blocks_per_group);
             checksum = disk.sums.bitmap(&bytes);
-            self.new_bitmap = Some((bitmap_block, bytes));
+            self.fresh_bitmaps.push((bitmap_block, bytes));
         } else {
             flags |= GroupFlags::BLOCK_UNINIT;
         }

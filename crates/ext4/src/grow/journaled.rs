@@ -2,6 +2,7 @@
 
 use crate::device::Device;
 use crate::features::Incompat;
+use crate::grow::plan::superblock_block;
 use crate::grow::steps;
 use crate::grow::unfinished::marker;
 use crate::grow::{Grow, GrowError};
@@ -51,7 +52,7 @@ impl Grow {
         let encoded = transaction.encode(&log)?;
 
         self.enlarge(device)?;
-        for write in &self.outside {
+        for write in &self.ahead {
             device.write(write.offset, &write.bytes)?;
         }
         steps::write_backups(device, &self.new, &self.after, &self.table, self.old.groups..self.new.groups)?;
@@ -63,19 +64,23 @@ impl Grow {
         // From here on it has its new size.
         log.set_start(&disk, log.first(), sequence)?;
         device.barrier(sync)?;
-        steps::write_blocks(device, self.new.block_bytes, &transaction.blocks)?;
+        steps::write_blocks(device, self.new.block_bytes, transaction.all_but(superblock_block(&self.new)))?;
         steps::write_backups(device, &self.new, &self.after, &self.table, 0..self.old.groups)?;
         conclude(&disk, &mut log, &self.after, sync)
     }
 }
 
-/// Empties the journal when all is in its place, and says so.
+/// Says that the filesystem is larger when all but the superblock is in its place, empties the journal, and says so.
+///
+/// The superblock waits for the rest: kernels read as many descriptors as it tells before they replay the journal.
 pub(super) fn conclude(
     disk: &Disk<'_>,
     log: &mut Log,
     superblock: &Superblock,
     sync: bool,
 ) -> Result<(), GrowError> {
+    disk.device.barrier(sync)?;
+    steps::write_superblock(disk.device, &recovering(superblock))?;
     disk.device.barrier(sync)?;
     let sequence = log.superblock.sequence().wrapping_add(1);
     log.set_start(disk, 0, sequence)?;

@@ -27,8 +27,8 @@ pub struct Grow {
     pub(super) after: Superblock,
     /// All group descriptors.
     pub(super) table: Vec<u8>,
-    /// What lies beyond the old filesystem, but for backups.
-    pub(super) outside: Vec<Write>,
+    /// What nobody reads as long as the filesystem has its old size, but for backups in new groups.
+    pub(super) ahead: Vec<Write>,
     /// Blocks of the old filesystem that must change together, ascending; the superblock's own is the first.
     pub(super) joint: Vec<(u64, Vec<u8>)>,
 }
@@ -70,7 +70,7 @@ impl Grow {
             before: disk.superblock.clone(),
             after: disk.superblock.clone(),
             table: Vec::new(),
-            outside: Vec::new(),
+            ahead: Vec::new(),
             joint: Vec::new(),
         };
         if new.blocks == old.blocks {
@@ -104,10 +104,10 @@ impl Grow {
             return Err(InspectError::damaged("where metadata lies"));
         }
         self.joint = joint;
-        self.outside = groups
-            .new_bitmap
-            .map(|(number, bytes)| Write { offset: number.saturating_mul(self.new.block_bytes), bytes })
+        self.ahead = groups
+            .fresh_bitmaps
             .into_iter()
+            .map(|(number, bytes)| Write { offset: number.saturating_mul(self.new.block_bytes), bytes })
             .collect();
         self.table = groups.table;
         Ok(())
@@ -144,8 +144,8 @@ impl Grow {
             return 0;
         }
         let joint = self.joint.iter().map(|(_, bytes)| bytes.len());
-        let outside = self.outside.iter().map(|write| write.bytes.len());
-        let once = joint.chain(outside).fold(0, |sum: u64, bytes| sum.saturating_add(length(bytes)));
+        let ahead = self.ahead.iter().map(|write| write.bytes.len());
+        let once = joint.chain(ahead).fold(0, |sum: u64, bytes| sum.saturating_add(length(bytes)));
         let backup = length(self.table.len()).saturating_add(self.new.block_bytes);
         once.saturating_add(backup.saturating_mul(length(self.new.backup_groups().count())))
     }
@@ -160,7 +160,7 @@ impl Grow {
             return Ok(());
         }
         self.check_unchanged(&Disk::open(device)?)?;
-        for write in &self.outside {
+        for write in &self.ahead {
             device.write(write.offset, &write.bytes)?;
         }
         steps::write_blocks(device, self.new.block_bytes, &self.joint_with(&self.after))?;

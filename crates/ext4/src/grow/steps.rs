@@ -21,10 +21,10 @@ pub(super) struct Write {
 }
 
 /// Writes blocks, ascending, neighbours together.
-pub(super) fn write_blocks(
+pub(super) fn write_blocks<'a>(
     device: &dyn Device,
     block_bytes: u64,
-    blocks: &[(u64, Vec<u8>)],
+    blocks: impl IntoIterator<Item = &'a (u64, Vec<u8>)>,
 ) -> Result<(), DeviceError> {
     let mut run: Vec<u8> = Vec::new();
     let mut start = 0;

@@ -172,6 +172,11 @@ pub(crate) struct Transaction {
 }
 
 impl Transaction {
+    /// Its blocks but for the one that belongs there.
+    pub(crate) fn all_but(&self, block: u64) -> impl Iterator<Item = &(u64, Vec<u8>)> {
+        self.blocks.iter().filter(move |(number, _)| *number != block)
+    }
+
     /// Its blocks of a log, the commit included, and a block of zeros where the next one would begin.
     pub(crate) fn encode(&self, log: &Log) -> Result<Vec<u8>, JournalProblem> {
         let format = log.format;

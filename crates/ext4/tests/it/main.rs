@@ -5,11 +5,13 @@
 mod backups;
 mod boundaries;
 mod check;
+mod grow_interrupted;
 mod grow_sizes;
 mod hostile;
 mod image;
 mod layout;
 mod random;
+mod recorder;
 mod sample;
 mod sizes;
 mod written;

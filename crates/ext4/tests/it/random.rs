@@ -144,7 +144,7 @@ fn layer(items: Vec<(Vec<u8>, Metadata, Item)>) -> Layer {
 }
 
 /// Cases in a usual run; a variable of the environment asks for more.
-fn cases() -> u32 {
+pub(crate) fn cases() -> u32 {
     std::env::var("OFFSHOOT_PROPTEST_CASES").map_or(24, |cases| cases.parse().unwrap())
 }
 

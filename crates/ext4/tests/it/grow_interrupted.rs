@@ -1,0 +1,120 @@
+//! Growth in place, interrupted everywhere.
+
+use std::path::Path;
+
+use offshoot_ext4::{Finished, Grow, Options, State, finish_grow, inspect};
+use offshoot_testkit::{LoopMount, oracle};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use crate::check;
+use crate::grow_sizes::{open, sample};
+use crate::image::{Image, exact};
+use crate::random::cases;
+use crate::recorder::{Recorder, Step, same};
+
+const MIB: u64 = 1 << 20;
+
+/// From, to: a partial last group is filled; new groups and backups come in the first block of descriptors; more
+/// of those are taken from the resize inode.
+const CASES: [(u64, u64); 3] = [(60 * MIB, 100 * MIB), (200 * MIB, 900 * MIB), (300 * MIB, 8400 * MIB)];
+
+fn image(from: u64) -> Image {
+    let (tree, packs) = sample();
+    Image::new(&tree, &packs, &Options { journal: true, ..exact(from) }).unwrap()
+}
+
+/// What growth does to an image, and what becomes of it.
+fn recorded(from: u64, to: u64) -> (Vec<Step>, Image) {
+    let image = image(from);
+    let recorder = Recorder::new(open(&image.path()));
+    Grow::plan(&recorder, to).unwrap().apply_journaled(&recorder, true).unwrap();
+    let steps = recorder.steps();
+    (steps, image)
+}
+
+/// An image to which only some of it was done.
+fn interrupted(from: u64, steps: &[Step]) -> Image {
+    let image = image(from);
+    let file = open(&image.path());
+    for step in steps {
+        step.apply(&file);
+    }
+    image
+}
+
+fn copy(image: &Path) -> std::path::PathBuf {
+    let to = image.with_extension("copy");
+    oracle::run(oracle::command("cp").arg("--sparse=auto").arg(image).arg(&to));
+    to
+}
+
+/// The image is valid at its old or its new size; whoever finds it brings it to one of them; we to the new one.
+fn survives(image: &Image, from: u64, to: u64, kernel: bool, what: &str) -> Finished {
+    let path = image.path();
+    let found = inspect(&open(&path)).unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert!([from, to].contains(&found.size_bytes), "{what}: {found:?}");
+    if found.features.names().iter().any(|name| name == "needs_recovery") {
+        assert_eq!(found.state, State::GrowInterrupted, "{what}");
+        let by_others = copy(&path);
+        let mut repair = oracle::command("e2fsck");
+        repair.arg("-p").arg(&by_others);
+        let output = oracle::output(&mut repair);
+        let fine = matches!(output.status.code(), Some(0 | 1));
+        assert!(fine, "{what}: {}", oracle::describe(&repair, &output));
+        check::e2fsck(&by_others);
+        let size = inspect(&open(&by_others)).unwrap().size_bytes;
+        assert!([from, to].contains(&size), "{what}: {size}");
+    } else {
+        assert_eq!(found.state, State::Clean, "{what}");
+        check::e2fsck(&path);
+    }
+    if kernel && oracle::root() {
+        mounts(&copy(&path), what);
+    }
+    let file = open(&path);
+    let finished = finish_grow(&file, true).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let state = inspect(&file).unwrap();
+    assert_eq!(state.state, State::Clean, "{what}");
+    match finished {
+        Finished::Nothing => assert_eq!(found.state, State::Clean, "{what}"),
+        Finished::Undone => assert_eq!(state.size_bytes, from, "{what}"),
+        Finished::Completed => assert_eq!(state.size_bytes, to, "{what}"),
+    }
+    assert_eq!(finish_grow(&file, true).unwrap(), Finished::Nothing, "{what}");
+    check::e2fsck(&path);
+    Grow::plan(&file, to).unwrap().apply_journaled(&file, true).unwrap();
+    assert_eq!(inspect(&file).unwrap().size_bytes, to, "{what}");
+    check::e2fsck(&path);
+    finished
+}
+
+/// A kernel mounts it and can use it; what it leaves is whole.
+fn mounts(image: &Path, what: &str) {
+    let mount = LoopMount::read_write(image);
+    std::fs::write(mount.path().join("new"), vec![1; 5 << 20]).unwrap();
+    assert_eq!(std::fs::read(mount.path().join("another")).unwrap().len(), 11_288, "{what}");
+    mount.unmount();
+    // A kernel that makes a filesystem larger by its journal counts what is new at the next mount.
+    LoopMount::read_write(image).unmount();
+    check::e2fsck(image);
+}
+
+#[test]
+fn at_every_write() {
+    if !oracle::available(&["e2fsck", "cp"]) {
+        return;
+    }
+    for (from, to) in CASES {
+        let (steps, whole) = recorded(from, to);
+        for number in 0..=steps.len() {
+            let image = interrupted(from, &steps[..number]);
+            let what = format!("{number} of {} steps, {from} to {to}", steps.len());
+            let finished = survives(&image, from, to, true, &what);
+            // Once the file has its new length, another try does not know what was never written.
+            if number == 0 || number == steps.len() || finished == Finished::Completed {
+                assert!(same(&open(&image.path()), &open(&whole.path())), "{what}");
+            }
+        }
+    }
+}

@@ -73,7 +73,7 @@ impl GuestView {
             .map_err(|error| failure(image, "read the tables of", offset, error))?;
         let owner = match mapping {
             ShallowMapping::Eof { .. } => return Ok(None),
-            ShallowMapping::Indirect { .. } | ShallowMapping::Zero { explicit: false, .. } => Owner::Backing,
+            ShallowMapping::Indirect { .. } => Owner::Backing,
             ShallowMapping::Zero { .. } => Owner::OverlayZeros,
             _ => Owner::Overlay,
         };

@@ -75,3 +75,66 @@ pub(crate) fn refcount_block(image: &Image, entry: u64, file_offset: u64) -> Res
 fn is_cluster(image: &Image, offset: u64) -> Result<bool, Error> {
     Ok(image.header_allows(offset) && offset < image.file_bytes()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::create;
+
+    fn image(directory: &std::path::Path) -> Image {
+        let path = directory.join("overlay");
+        create(&path, "backing", 1 << 30).unwrap();
+        Image::open(&path, true).unwrap()
+    }
+
+    #[test]
+    fn what_l2_entries_say() {
+        let directory = tempfile::tempdir().unwrap();
+        let image = image(directory.path());
+        for (entry, expected) in [
+            (0, Some(Place::Fresh)),
+            (ZERO, Some(Place::Fresh)),
+            (COPIED | 0x5_0000, Some(Place::Mapped(0x5_0000))),
+            (COPIED | 0x5_0000 | ZERO, Some(Place::Reserved(0x5_0000))),
+            // Shared with a snapshot: it must not be written.
+            (0x5_0000, Some(Place::Fresh)),
+            (0x5_0000 | ZERO, Some(Place::Fresh)),
+            (COMPRESSED | 0x5_0123, Some(Place::Fresh)),
+            (COPIED, None),
+            (COPIED | 0x5_0200, None),
+            (COPIED | 0x5_0000 | 2, None),
+            (COPIED | 0x5_0000 | 1 << 61, None),
+            (COPIED | 0x5_0000 | 1 << 56, None),
+        ] {
+            assert_eq!(place(&image, entry, 0).ok(), expected, "{entry:#x}");
+        }
+    }
+
+    #[test]
+    fn which_tables_may_be_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let image = image(directory.path());
+        for (entry, expected) in [
+            (0, Some(None)),
+            (COPIED | 0x3_0000, Some(Some(0x3_0000))),
+            (0x3_0000, None),
+            (COPIED, None),
+            (COPIED | 0x3_0200, None),
+            (COPIED | 0x3_0000 | 1, None),
+            // Behind the end of the file.
+            (COPIED | 0x4_0000, None),
+        ] {
+            assert_eq!(l2_table(&image, entry, 0).ok(), expected, "{entry:#x}");
+        }
+        for (entry, expected) in [
+            (0, Some(None)),
+            (0x2_0000, Some(Some(0x2_0000))),
+            (0x2_0001, None),
+            (0x2_0200, None),
+            (0x4_0000, None),
+            (u64::MAX, None),
+        ] {
+            assert_eq!(refcount_block(&image, entry, 0).ok(), expected, "{entry:#x}");
+        }
+    }
+}

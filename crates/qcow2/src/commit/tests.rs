@@ -109,7 +109,13 @@ fn cut_after_writes(cluster_bytes: u64, step: usize) {
         for write in writes.get(..count).unwrap() {
             state.image.write(write.offset, &write.bytes).unwrap();
         }
-        judge(directory.path(), &before, &after, &format!("{count} of {} writes", writes.len()));
+        let what = format!("{count} of {} writes", writes.len());
+        if count <= writes.len() - plan.stages[LINKS].len() {
+            let backing = directory.path().join("backing.raw");
+            let reopened = Overlay::open(&state.image.path, &backing, Access::Read).unwrap();
+            assert!(look(&reopened) == before, "{what}: something is seen before all is written and counted");
+        }
+        judge(directory.path(), &before, &after, &what);
     }
 }
 

@@ -1,9 +1,11 @@
 //! Overlays that QEMU made: they are read right, written right, or refused by name.
 
 use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use offshoot_qcow2::{Access, Error, Overlay, Unsupported, inspect};
+use offshoot_qcow2::{Access, Error, Overlay, Unsupported, create, inspect};
+use offshoot_testkit::oracle;
 
 use crate::qemu;
 
@@ -18,6 +20,9 @@ fn overlay(directory: &Path, options: &str) -> Vec<u8> {
         "write -z 1M 300k",
         "write -P 2 2M 64k",
         "write -z -u 2M 64k",
+        // Zeros that keep their host cluster.
+        "write -P 4 2560k 64k",
+        "write -z 2560k 64k",
         "write -P 3 3M 5",
     ];
     qemu::io(directory, "overlay", &commands);
@@ -86,7 +91,9 @@ fn read_and_written_as_qemu_does() {
             continue;
         }
         let opened = Overlay::open(&path, &backing, Access::Write).unwrap();
-        for (offset, byte) in [(69_000, 9), (1_100_000, 8), ((2 << 20) + 10, 7), ((4 << 20) - 400, 6)] {
+        for (offset, byte) in
+            [(69_000, 9), (1_100_000, 8), ((2 << 20) + 10, 7), ((2560 << 10) + 100, 5), ((4 << 20) - 400, 6)]
+        {
             opened.write_at(offset as u64, &[byte; 400]).unwrap();
             model[offset..offset + 400].fill(byte);
         }
@@ -150,6 +157,31 @@ fn persistent_bitmaps_are_marked_stale() {
     opened.flush().unwrap();
     let header = fs::read(directory.join("overlay")).unwrap();
     assert_eq!(header[88..96], [0; 8], "a bitmap that is not kept up must not be believed");
+}
+
+/// A writer may count a cluster and die before it writes it.
+#[test]
+fn counted_clusters_behind_the_end_stay_counted() {
+    if !qemu::available() {
+        return;
+    }
+    let (directory, backing, mut model) = qemu::with_backing(SIZE);
+    let path = directory.path().join("overlay");
+    let file = create(&path, "backing.raw", SIZE as u64).unwrap();
+    // The file ends with its fourth cluster.
+    file.write_all_at(&[0, 1], 2 * 65536 + 2 * 5).unwrap();
+    file.write_all_at(&[0, 1], 2 * 65536 + 2 * 7).unwrap();
+    let opened = Overlay::open(&path, &backing, Access::Write).unwrap();
+    opened.write_at(100, &[9; 300_000]).unwrap();
+    opened.flush().unwrap();
+    model[100..300_100].fill(9);
+    let mut check = oracle::command("qemu-img");
+    check.args(["check", "--output=json", "-f", "qcow2"]).arg(&path);
+    let output = oracle::output(&mut check);
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert!(report.contains("\"leaks\": 2"), "{report}");
+    qemu::check_but_for_leaks(directory.path(), "overlay", "two clusters were counted before");
+    assert!(qemu::guest_bytes(directory.path(), "overlay") == model);
 }
 
 #[test]

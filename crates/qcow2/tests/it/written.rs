@@ -38,6 +38,21 @@ fn grown_and_written() {
     }
 }
 
+#[test]
+fn little_is_kept_in_memory() {
+    let (directory, backing, _) = qemu::with_backing(512);
+    let path = directory.path().join("overlay");
+    create(&path, "backing.raw", 1 << 30).unwrap();
+    let overlay = Overlay::open(&path, &backing, Access::Write).unwrap();
+    overlay.write_at(0, b"kept").unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().len(), 4 * CLUSTER);
+    overlay.write_at(1 << 20, &vec![7; 40 << 20]).unwrap();
+    assert!(fs::metadata(&path).unwrap().len() > 32 << 20);
+    let mut bytes = vec![0; 40 << 20];
+    overlay.read_at(1 << 20, &mut bytes).unwrap();
+    assert!(bytes.iter().all(|byte| *byte == 7));
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Write(u64, usize, u8),

@@ -3,7 +3,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use offshoot_store::copy_range_in_kernel;
-use offshoot_tree::{BLOCK_SIZE, Content};
+use offshoot_tree::{BLOCK_SIZE, Content, Extent, Leaf, Node, Tree};
 
 use crate::directory::Maker;
 use crate::failure::{During, Failure};
@@ -15,6 +15,22 @@ const MIN_SHARED_BYTES: u64 = 64 << 10;
 const MAX_BUFFERED_BYTES: u64 = 1 << 20;
 /// How much is copied before anybody hears of it.
 const PIECE_BYTES: u64 = 32 << 20;
+
+/// How many bytes of contents a tree has, holes not counted: what [`Options::progress`](crate::Options::progress)
+/// is told of in all.
+pub fn content_bytes(tree: &Tree) -> u64 {
+    let contents = tree.inodes().filter_map(|(_, inode)| match &inode.node {
+        Node::Leaf(Leaf::File(content)) => Some(content),
+        _ => None,
+    });
+    let bytes = |content: &Content, extent: &Extent| {
+        let start = extent.logical_block.saturating_mul(BLOCK_SIZE);
+        content.size.saturating_sub(start).min(extent.block_count.saturating_mul(BLOCK_SIZE))
+    };
+    contents
+        .flat_map(|content| content.extents.iter().map(move |extent| bytes(content, extent)))
+        .fold(0, u64::saturating_add)
+}
 
 /// Bytes of a pack and where they go.
 struct Range {

@@ -55,6 +55,7 @@ mod umask;
 mod unpack;
 mod xattrs;
 
+pub use contents::content_bytes;
 pub use error::{Error, Problem};
 pub use options::{Options, Ownership};
 pub use override_stat::OVERRIDE_STAT;

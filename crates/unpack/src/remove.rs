@@ -53,6 +53,7 @@ pub fn remove(directory: &Path) -> Result<(), RemoveError> {
 }
 
 /// What went wrong, in the deepest directory or with an entry of it.
+#[derive(Debug)]
 struct Stopped {
     operation: &'static str,
     source: io::Error,
@@ -207,5 +208,27 @@ fn open(parent: impl AsFd, name: &[u8]) -> rustix::io::Result<File> {
             open_child(&handle, b".")
         }
         result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_was_moved_leads_nowhere() {
+        let parent = tempfile::tempdir().unwrap();
+        let elsewhere = parent.path().join("elsewhere");
+        std::fs::create_dir_all(parent.path().join("top/below")).unwrap();
+        std::fs::create_dir_all(elsewhere.join("below")).unwrap();
+        let opened = File::open(parent.path()).unwrap();
+        let mut walk = Walk { parent: opened, levels: Vec::new(), opened_from: 0 };
+        let top = open(&walk.parent, b"top").unwrap_or_else(|error| panic!("{error}"));
+        let below = open(&top, b"below").unwrap_or_else(|error| panic!("{error}"));
+        assert!(walk.push(b"top", top).is_ok() && walk.push(b"below", below).is_ok());
+        walk.levels[0].entries = None;
+        std::fs::rename(parent.path().join("top/below"), elsewhere.join("moved")).unwrap();
+        assert_eq!(walk.leave().unwrap_err().operation, "leave");
+        assert!(elsewhere.join("below").exists());
     }
 }

@@ -25,6 +25,7 @@ const MAX_WORKERS: usize = 4;
 /// tree says of its root, and no access control list but the tree's.
 ///
 /// Contents share their blocks with the packs where they lie on a filesystem that can; the rest is copied.
+/// Access times are those of the last change, since images have no others.
 /// What the host cannot hold and does not matter to files and their contents is counted in the [`Summary`].
 ///
 /// `Ok` says that every name of the tree is there, with its contents, mode, owner (or its record) and time. On

@@ -25,6 +25,7 @@ fn a_deep_tree_comes_and_goes() {
         // A directory with more than one child at many levels.
         for level in (0..LEVELS).step_by(100) {
             layer.file(&format!("{}e/file", "d/".repeat(level)), b"x");
+            layer.link(&format!("{}e/link", "d/".repeat(level)), "e/file");
         }
     });
     let directory = Directory::new();

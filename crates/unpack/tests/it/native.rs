@@ -1,6 +1,9 @@
 //! Everything that a tree can hold, as root.
 
-use offshoot_testkit::oracle;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
+use offshoot_testkit::{Filesystem, ScratchFilesystem, oracle};
 use offshoot_tree::{Change, Device, Leaf, Metadata, Timestamp};
 use offshoot_unpack::Error;
 
@@ -42,6 +45,24 @@ fn times_of_any_age() {
     });
     let Some((_, summary)) = unpacks(&sample) else { return };
     assert_eq!(summary.times_clamped, 0);
+}
+
+#[test]
+fn times_that_the_filesystem_cannot_hold_are_counted() {
+    if !Filesystem::Ext4.available() {
+        return;
+    }
+    let sample = sample(|layer| {
+        for (name, seconds) in [("far", 1 << 40), ("gone", -1 << 40), ("late", 1 << 33), ("now", 1 << 30)] {
+            let mtime = Timestamp { seconds, nanoseconds: 7 };
+            let content = layer.bytes(b"x");
+            layer.leaf(&format!("{name}-file"), Metadata { mtime, ..metadata() }, Leaf::File(content));
+            layer.leaf(name, Metadata { mtime, ..metadata() }, Leaf::Symlink(b"x"[..].into()));
+        }
+    });
+    let scratch = ScratchFilesystem::new(Filesystem::Ext4, 64 << 20);
+    let directory = Directory::on(scratch.path());
+    assert_eq!(directory.unpack(&sample, &native()).unwrap().times_clamped, 4);
 }
 
 #[test]
@@ -89,6 +110,7 @@ fn of_all_modes() -> Sample {
             layer.directory(&format!("d-{mode:o}"), attributes);
             layer.file(&format!("d-{mode:o}/file"), b"x");
         }
+        layer.directory("d-0/d", Metadata { mode: 0, ..metadata() }).file("d-0/d/file", b"x");
         let content = layer.bytes(b"x");
         let attributes = Metadata { mode: 0o400, xattrs: xattrs([("user.a", &b"b"[..])]), ..metadata() };
         layer.leaf("read-only-with-attribute", attributes, Leaf::File(content));
@@ -123,8 +145,7 @@ fn a_directory_that_would_pass_something_on() {
         rustix::fs::lsetxattr(&directory.path, name, &list, rustix::fs::XattrFlags::empty()).unwrap();
     }
     std::os::unix::fs::chown(&directory.path, Some(3), Some(4)).unwrap();
-    let setgid = std::os::unix::fs::PermissionsExt::from_mode(0o2777);
-    std::fs::set_permissions(&directory.path, setgid).unwrap();
+    std::fs::set_permissions(&directory.path, Permissions::from_mode(0o2777)).unwrap();
     directory.unpack(&sample, &native()).unwrap();
     assert_same(&directory.path, &sample);
 }
@@ -151,6 +172,31 @@ fn access_control_lists_of_the_tree() {
         layer.file("d/file", b"x").directory("d/d", metadata());
     });
     unpacks(&sample);
+}
+
+#[test]
+fn modes_stand_above_access_control_lists() {
+    let mut list = vec![2, 0, 0, 0];
+    for (tag, permissions, id) in [(1u16, 7u16, !0), (2, 7, 5u32), (4, 7, !0), (0x10, 7, !0), (0x20, 7, !0)] {
+        list.extend([tag.to_le_bytes(), permissions.to_le_bytes()].concat());
+        list.extend(id.to_le_bytes());
+    }
+    let sample = sample(|layer| {
+        let set = xattrs([("system.posix_acl_access", &list[..])]);
+        let attributes = Metadata { mode: 0o640, xattrs: set, ..metadata() };
+        let content = layer.bytes(b"x");
+        layer.leaf("file", attributes.clone(), Leaf::File(content));
+        layer.leaf("fifo", attributes, Leaf::Fifo);
+    });
+    if !oracle::root() {
+        return;
+    }
+    let directory = Directory::new();
+    directory.unpack(&sample, &native()).unwrap();
+    for name in ["file", "fifo"] {
+        let mode = std::fs::metadata(directory.path.join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o640, "{name}");
+    }
 }
 
 #[test]

@@ -197,4 +197,5 @@ fn progress_is_told_in_full() {
     let summary = Directory::new().unpack(&sample, &options).unwrap();
     assert_eq!(bytes.into_inner(), 43 * 4096 - 17 + 4);
     assert_eq!(summary.bytes_shared + summary.bytes_copied, 43 * 4096 - 17 + 4);
+    assert_eq!(offshoot_unpack::content_bytes(&sample.tree), 43 * 4096 - 17 + 4);
 }

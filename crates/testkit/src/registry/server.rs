@@ -1,6 +1,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::fs;
-use std::io::{BufReader, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -161,6 +161,10 @@ impl Shared {
         // Head and body are written apart, and would wait for each other's acknowledgement.
         let _ = output.set_nodelay(true);
         let mut input = BufReader::new(stream);
+        // What begins like this is TLS; others say so, too.
+        if input.fill_buf().is_ok_and(|start| start.first() == Some(&0x16)) {
+            let _ = output.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+        }
         while let Ok(Some(seen)) = Seen::read(&mut input) {
             let goes_on = self.answer(&seen, &mut output);
             if !goes_on.unwrap_or(false) {

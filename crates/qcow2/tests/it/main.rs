@@ -6,4 +6,5 @@ mod create;
 mod hostile;
 mod images;
 mod qemu;
+mod traced;
 mod written;

@@ -1,10 +1,13 @@
-use offshoot_oci::{Reference, ReferenceProblem};
+use offshoot_oci::{Platform, Reference, ReferenceProblem};
 use offshoot_store::DigestError;
+use offshoot_testkit::oracle;
+
+use crate::registry_fixture::Fixture;
 
 const HEX: &str = "7173b809ca12ec5dee4506cd86be934c4596dd234ee82c0662eac04a8c2c71dc";
 
 /// Text, canonical, familiar. `{D}` stands for a digest.
-const REFERENCES: [(&str, &str, &str); 46] = [
+const REFERENCES: [(&str, &str, &str); 70] = [
     ("alpine", "docker.io/library/alpine:latest", "alpine:latest"),
     ("alpine:3.21", "docker.io/library/alpine:3.21", "alpine:3.21"),
     ("alpine@{D}", "docker.io/library/alpine@{D}", "alpine@{D}"),
@@ -68,6 +71,45 @@ const REFERENCES: [(&str, &str, &str); 46] = [
         "7173b809ca12ec5dee4506cd86be934c4596dd234ee82c0662eac04a8c2c71dc:x",
     ),
     ("docker/docker:dind", "docker.io/docker/docker:dind", "docker/docker:dind"),
+    // Registries by the names that they are known by, and their ways with paths.
+    ("registry.example.com/a", "registry.example.com/a:latest", "registry.example.com/a:latest"),
+    (
+        "registry.example.com/a/b/c/d/e/f:1",
+        "registry.example.com/a/b/c/d/e/f:1",
+        "registry.example.com/a/b/c/d/e/f:1",
+    ),
+    ("registry.example.com/a@{D}", "registry.example.com/a@{D}", "registry.example.com/a@{D}"),
+    ("registry.example.com/a:1@{D}", "registry.example.com/a:1@{D}", "registry.example.com/a:1@{D}"),
+    (
+        "registry-1.docker.io/library/alpine",
+        "registry-1.docker.io/library/alpine:latest",
+        "registry-1.docker.io/library/alpine:latest",
+    ),
+    ("index.docker.io/team/app@{D}", "docker.io/team/app@{D}", "team/app@{D}"),
+    ("docker.io/alpine@{D}", "docker.io/library/alpine@{D}", "alpine@{D}"),
+    (
+        "123456789012.dkr.ecr.eu-west-1.example.com/team/app:v1",
+        "123456789012.dkr.ecr.eu-west-1.example.com/team/app:v1",
+        "123456789012.dkr.ecr.eu-west-1.example.com/team/app:v1",
+    ),
+    ("localhost/a/b", "localhost/a/b:latest", "localhost/a/b:latest"),
+    ("localhost:1/a", "localhost:1/a:latest", "localhost:1/a:latest"),
+    ("127.0.0.1:5000/a@{D}", "127.0.0.1:5000/a@{D}", "127.0.0.1:5000/a@{D}"),
+    ("[::1]:5000/a@{D}", "[::1]:5000/a@{D}", "[::1]:5000/a@{D}"),
+    ("a.example:05000/b", "a.example:05000/b:latest", "a.example:05000/b:latest"),
+    // A number, a dot and a port each make a registry of what stands before the slash.
+    ("1/2", "docker.io/1/2:latest", "1/2:latest"),
+    ("1.2/3", "1.2/3:latest", "1.2/3:latest"),
+    ("a:1/b", "a:1/b:latest", "a:1/b:latest"),
+    ("a.b/c.d/e_f/g__h/i-j", "a.b/c.d/e_f/g__h/i-j:latest", "a.b/c.d/e_f/g__h/i-j:latest"),
+    ("a/b.c", "docker.io/a/b.c:latest", "a/b.c:latest"),
+    ("a/localhost", "docker.io/a/localhost:latest", "a/localhost:latest"),
+    ("localhosts/a", "docker.io/localhosts/a:latest", "localhosts/a:latest"),
+    // Tags that look like something else.
+    ("a:sha256", "docker.io/library/a:sha256", "a:sha256"),
+    ("a:0", "docker.io/library/a:0", "a:0"),
+    ("a:A_B.C-D", "docker.io/library/a:A_B.C-D", "a:A_B.C-D"),
+    ("sha256:7173b809", "docker.io/library/sha256:7173b809", "sha256:7173b809"),
 ];
 
 #[test]
@@ -102,14 +144,14 @@ fn parts() {
     assert!(serde_json::from_str::<Reference>("\"A B\"").is_err());
 }
 
-#[test]
-fn what_is_not_a_reference_is_refused_for_what_it_is() {
+/// What is not a reference, and why.
+fn refused() -> Vec<(String, ReferenceProblem)> {
     use ReferenceProblem as Problem;
     let long = "a/".repeat(130) + "a";
     let longest_tag = format!("a:{}", "t".repeat(128));
     assert!(longest_tag.parse::<Reference>().is_ok());
     let long_tag = "t".repeat(129);
-    let cases: Vec<(String, Problem)> = [
+    [
         ("", Problem::Empty),
         ("https://registry.example.com/app", Problem::Scheme),
         ("docker://app", Problem::Scheme),
@@ -165,9 +207,84 @@ fn what_is_not_a_reference_is_refused_for_what_it_is() {
     .map(|(text, problem)| (text.to_owned(), problem))
     .into_iter()
     .chain([(long.clone(), Problem::TooLong(long.len())), (format!("a:{long_tag}"), Problem::Tag(long_tag))])
-    .collect();
-    for (text, problem) in cases {
+    .collect()
+}
+
+#[test]
+fn what_is_not_a_reference_is_refused_for_what_it_is() {
+    for (text, problem) in refused() {
         let error = text.parse::<Reference>().unwrap_err();
         assert_eq!((error.reference, error.problem), (text, problem));
+    }
+}
+
+/// Skopeo's parser is that of Docker, of some years ago.
+#[test]
+fn skopeo_agrees_on_what_is_a_reference() {
+    if !oracle::available(&["skopeo"]) {
+        return;
+    }
+    // The destination is checked after the source, and nobody is asked anything.
+    let accepts = |text: &str| {
+        let mut command = oracle::command("skopeo");
+        let output = oracle::output(command.args(["copy", &format!("docker://{text}"), "nowhere:at-all"]));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        match (said.contains("Invalid source name"), said.contains("Invalid destination name")) {
+            (true, _) => Err(said),
+            (_, true) => Ok(()),
+            _ => panic!("{said}"),
+        }
+    };
+    let digest = format!("sha256:{HEX}");
+    for text in REFERENCES.map(|(text, ..)| text.replace("{D}", &digest)) {
+        let name_and_tag = text.split('@').next().unwrap_or_default();
+        let both = text.contains('@') && name_and_tag.rsplit('/').next().unwrap_or_default().contains(':');
+        let newer = text.starts_with("Registry/") || text.starts_with('[');
+        match accepts(&text) {
+            Ok(()) => {}
+            Err(said) if both => assert!(said.contains("both a tag and digest"), "{said}"),
+            // An upper-case registry and an IPv6 address came later.
+            Err(_) if newer => {}
+            Err(said) => panic!("{said}"),
+        }
+    }
+    for (text, problem) in refused() {
+        // A port's range and other digests are nothing that it looks at; an impossible registry it takes for a part
+        // of the repository, and is then left without one.
+        let ours = matches!(problem, ReferenceProblem::Port(_))
+            || matches!(problem, ReferenceProblem::Digest(DigestError::Algorithm(_)))
+            || text == "a_b.example/app";
+        // No argument of a program has a NUL.
+        if !text.contains('\0') && !ours {
+            assert!(accepts(&text).is_err(), "{text:?}");
+        }
+    }
+}
+
+/// What is asked for is what skopeo asks for.
+#[test]
+fn skopeo_asks_for_the_same() {
+    if !oracle::available(&["skopeo"]) {
+        return;
+    }
+    let fixture = Fixture::new(10);
+    let digest = &fixture.manifest;
+    let host = fixture.registry.host();
+    for rest in
+        ["app", "app:v1", "app:V1.0-rc_1", "a/b/c:v1", "a-b__c.d/e:x", "library/app", "app@{D}", "a/b@{D}"]
+    {
+        let text = format!("{host}/{}", rest.replace("{D}", digest));
+        let asked = |before: usize| {
+            let seen = fixture.registry.seen().split_off(before);
+            seen.into_iter().map(|seen| seen.path).find(|path| path.contains("/manifests/"))
+        };
+        let mut before = fixture.registry.seen().len();
+        let mut command = oracle::command("skopeo");
+        oracle::output(command.args(["inspect", "--raw", "--tls-verify=false", &format!("docker://{text}")]));
+        let theirs = asked(before);
+        before = fixture.registry.seen().len();
+        let _ = fixture.open(&text).resolve(&Platform::host());
+        assert!(theirs.is_some());
+        assert_eq!(asked(before), theirs, "{text}");
     }
 }

@@ -70,7 +70,7 @@ fn a_durable_flush_syncs_between_its_stages() {
         let calls: Vec<&str> = trace.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
         let is_sync = |call: &&str| call.starts_with("fdatasync(");
         assert_eq!(calls.iter().filter(|call| is_sync(call)).count(), syncs, "{test}: {trace}");
-        let repeated = calls.windows(2).any(|two| two.iter().all(|call| is_sync(call)));
+        let repeated = calls.windows(2).any(|two| two.iter().all(&is_sync));
         assert!(!repeated, "{test}: {trace}");
         assert_eq!(calls.last().is_some_and(is_sync), syncs > 0, "{test}: {trace}");
     }

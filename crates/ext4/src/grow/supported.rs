@@ -26,7 +26,6 @@ pub(super) fn check(disk: &Disk<'_>) -> Result<(), GrowError> {
         return Err(GrowError::UnknownFeatures { features });
     }
     let shape = &disk.shape;
-    let has = |feature| disk.features.has_compat(feature);
     let layout = if shape.block_bytes > 4096 {
         "with blocks of more than 4 KiB"
     } else if shape.blocks_per_group != shape.block_bytes.saturating_mul(8) {
@@ -37,8 +36,8 @@ pub(super) fn check(disk: &Disk<'_>) -> Result<(), GrowError> {
         "without sparse_super"
     } else if disk.sums == Sums::None {
         "without checksums of their group descriptors"
-    } else if has(Compat::RESIZE_INODE) != (shape.reserved_blocks > 0) {
-        "with reserved blocks and no resize inode, or the reverse,"
+    } else if shape.reserved_blocks > 0 && !disk.features.has_compat(Compat::RESIZE_INODE) {
+        "with reserved descriptor blocks and no resize inode"
     } else if shape.overhead(1) >= shape.blocks_per_group || !shape.inodes_per_group.is_multiple_of(8) {
         "with inode tables of such a size"
     } else {

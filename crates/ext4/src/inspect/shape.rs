@@ -6,7 +6,7 @@
     reason = "a shape has at most 2^32 blocks of at most 2^16 bytes, so sums and products of its numbers fit"
 )]
 
-use crate::features::{Features, Incompat};
+use crate::features::{Features, Incompat, RoCompat};
 use crate::geometry::{self, MAX_BLOCKS, MIN_TAIL};
 use crate::group_descriptor;
 use crate::inspect::InspectError;
@@ -48,7 +48,10 @@ impl Shape {
         let wide = features.has_incompat(Incompat::SIXTY_FOUR_BIT);
         let blocks = superblock.blocks();
         let first_block = u64::from(superblock.s_first_data_block.get());
-        holds(first_block == u64::from(log_block_size == 0) && blocks > first_block, "the number of blocks")?;
+        // With clusters of blocks of 1 KiB there is a first block all the same.
+        let bigalloc = features.has_ro_compat(RoCompat::BIGALLOC);
+        let usual = first_block == u64::from(log_block_size == 0) || bigalloc && first_block == 0;
+        holds(usual && blocks > first_block, "the number of blocks")?;
         let filesystem_bytes = blocks.saturating_mul(block_bytes);
         if filesystem_bytes > device_bytes {
             return Err(InspectError::Truncated { filesystem_bytes, device_bytes });

@@ -118,3 +118,89 @@ fn at_every_write() {
         }
     }
 }
+
+/// Every write torn: what its first sectors say was written, the rest was not. A superblock of 1 KiB is written whole,
+/// as kernels, too, take for granted.
+#[test]
+fn within_a_write() {
+    if !oracle::available(&["e2fsck", "cp"]) {
+        return;
+    }
+    for (from, to) in CASES {
+        let (steps, _whole) = recorded(from, to);
+        for (number, step) in steps.iter().enumerate() {
+            let Step::Write { bytes, .. } = step else { continue };
+            let length = bytes.len();
+            let cuts = [512, 1024, 4096, 4608, length / 2 / 512 * 512, length / 4096 * 4096, length - 512];
+            let mut cuts: Vec<usize> =
+                cuts.into_iter().filter(|cut| *cut > 0 && *cut < length && length > 1024).collect();
+            cuts.sort_unstable();
+            cuts.dedup();
+            for cut in cuts {
+                let mut done = steps[..number].to_vec();
+                done.push(step.torn(cut));
+                let what = format!("{cut} bytes of step {number} of {}, {from} to {to}", steps.len());
+                survives(&interrupted(from, &done), from, to, number % 5 == 0, &what);
+            }
+        }
+    }
+}
+
+/// A power cut: of what was written since the last sync, any part is lost.
+#[test]
+fn power_cuts() {
+    if !oracle::available(&["e2fsck", "cp"]) {
+        return;
+    }
+    let recordings = CASES.map(|(from, to)| recorded(from, to).0);
+    let mut runner =
+        TestRunner::new(Config { cases: cases(), failure_persistence: None, ..Config::default() });
+    let input = (0..CASES.len(), any::<prop::sample::Index>(), any::<[bool; 32]>(), 0..8u8);
+    let result = runner.run(&input, |(case, cut, kept, kernel)| {
+        let (from, to) = CASES[case];
+        let steps = &recordings[case];
+        let cut = cut.index(steps.len() + 1);
+        let synced = steps[..cut].iter().rposition(|step| *step == Step::Sync).unwrap_or(0);
+        let mut done = steps[..synced].to_vec();
+        // The file's length comes first: nothing can be beyond it.
+        let since = steps[synced..cut].iter().zip(kept.iter().cycle());
+        done.extend(
+            since
+                .filter(|(step, kept)| **kept || matches!(step, Step::SetSize(_)))
+                .map(|(step, _)| step.clone()),
+        );
+        let what = format!("{cut} steps but for some since {synced}, {kept:?}, {from} to {to}");
+        survives(&interrupted(from, &done), from, to, kernel == 0, &what);
+        Ok(())
+    });
+    result.unwrap();
+}
+
+/// Completing is interrupted as well, and completed by another.
+#[test]
+fn while_it_is_completed() {
+    if !oracle::available(&["e2fsck", "cp"]) {
+        return;
+    }
+    for (from, to) in CASES {
+        let (steps, _whole) = recorded(from, to);
+        for number in (0..steps.len()).filter(|number| number % 3 == 0 || number + 6 > steps.len()) {
+            let image = interrupted(from, &steps[..number]);
+            let recorder = Recorder::new(open(&image.path()));
+            finish_grow(&recorder, true).unwrap();
+            for second in 0..recorder.steps().len() {
+                let image = interrupted(from, &steps[..number]);
+                let recorder = Recorder::new(open(&image.path()));
+                finish_grow(&recorder, true).unwrap();
+                let completing = recorder.steps();
+                let again = interrupted(from, &steps[..number]);
+                let file = open(&again.path());
+                for step in &completing[..second] {
+                    step.apply(&file);
+                }
+                let what = format!("{number} and {second} steps, {from} to {to}");
+                survives(&again, from, to, false, &what);
+            }
+        }
+    }
+}

@@ -5,7 +5,10 @@
 mod backups;
 mod boundaries;
 mod check;
+mod grow_again;
+mod grow_foreign;
 mod grow_interrupted;
+mod grow_refused;
 mod grow_sizes;
 mod hostile;
 mod image;
@@ -13,5 +16,6 @@ mod layout;
 mod random;
 mod recorder;
 mod sample;
+mod set_uuid;
 mod sizes;
 mod written;

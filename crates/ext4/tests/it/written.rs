@@ -9,6 +9,7 @@ use offshoot_testkit::{LoopMount, boot, oracle};
 use offshoot_tree::{Leaf, Tree};
 
 use crate::check;
+use crate::grow_sizes::{geometry, grow};
 use crate::image::{Image, options};
 use crate::sample::{Packs, metadata, tree};
 
@@ -78,12 +79,8 @@ fn content<'a>(tree: &'a Tree, path: &[u8]) -> &'a offshoot_tree::Content {
     content
 }
 
-/// A machine makes its own root larger while it is mounted: what growth was reserved for.
-#[test]
-fn a_machine_grows_its_root() {
-    if !boot::available() || !oracle::available(&["resize2fs", "ldd", "busybox", "e2fsck", "debugfs"]) {
-        return;
-    }
+/// A disk with resize2fs on it.
+fn resizing_disk() -> Image {
     let resize2fs = oracle::find("resize2fs").unwrap();
     let libraries = oracle::run(oracle::command("ldd").arg(&resize2fs));
     let (tree, packs) = tree(|layer| {
@@ -98,7 +95,11 @@ fn a_machine_grows_its_root() {
         layer.symlink("bin/sh", b"busybox");
         layer.directory("proc").directory("dev");
     });
-    let image = Image::new(&tree, &packs, &options()).unwrap();
+    Image::new(&tree, &packs, &options()).unwrap()
+}
+
+/// Has a machine make its mounted root 20 GiB large, and fill some of it.
+fn resized(image: &Image) {
     fs::File::options().write(true).open(image.path()).unwrap().set_len(20 << 30).unwrap();
     let script = "resize2fs /dev/vda && busybox dd if=/dev/zero of=/zeros bs=1M count=200 && busybox df /";
     let booted = boot::Boot::new(image.path()).run(script);
@@ -108,4 +109,31 @@ fn a_machine_grows_its_root() {
     let stats = oracle::debugfs(&image.path(), "stats");
     let blocks = stats.lines().find(|line| line.starts_with("Block count:")).unwrap();
     assert_eq!(blocks.split_whitespace().last(), Some("5242880"));
+}
+
+/// A machine makes its own root larger while it is mounted: what growth was reserved for.
+#[test]
+fn a_machine_grows_its_root() {
+    if !boot::available() || !oracle::available(&["resize2fs", "ldd", "busybox", "e2fsck", "debugfs"]) {
+        return;
+    }
+    resized(&resizing_disk());
+}
+
+/// The same with a root that was grown before, and is grown once more afterwards.
+#[test]
+fn a_machine_grows_its_grown_root() {
+    if !boot::available() || !oracle::available(&["resize2fs", "ldd", "busybox", "e2fsck", "debugfs"]) {
+        return;
+    }
+    for journaled in [true, false] {
+        let image = resizing_disk();
+        grow(&image.path(), 9 << 30, journaled).unwrap();
+        resized(&image);
+        let plan = grow(&image.path(), 30 << 30, !journaled).unwrap();
+        geometry(&image.path(), &plan);
+        let booted = boot::Boot::new(image.path()).run("busybox dd if=/dev/zero of=/more bs=1M count=200");
+        assert_eq!(booted.status, 0, "{}", booted.console);
+        check::e2fsck(&image.path());
+    }
 }

@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Read};
 use std::path::Path;
@@ -28,8 +29,8 @@ pub(crate) struct Blob {
     name: String,
     digest: Digest,
     size: u64,
-    /// Which host is being asked; those before it were passed over.
-    endpoint: usize,
+    /// The hosts that may be asked, the one that is being asked first.
+    hosts: VecDeque<usize>,
     passed_over: Vec<String>,
     backoff: Backoff,
     body: Option<Box<dyn Read + Send>>,
@@ -50,13 +51,14 @@ impl Blob {
     ) -> Self {
         let backoff = Backoff::new(repository.surroundings.limits, &repository.surroundings.watch);
         let name = repository.named(&format!("the layer {digest}"));
+        let hosts = repository.pulling().into();
         let partial = partials.and_then(|directory| Partial::open(directory, digest, size));
         Self {
             repository,
             name,
             digest,
             size,
-            endpoint: 0,
+            hosts,
             passed_over: Vec::new(),
             backoff,
             body: None,
@@ -100,17 +102,17 @@ impl Blob {
     fn failed(&mut self, failed: Failed) -> Result<(), Error> {
         self.body = None;
         let repository = Arc::clone(&self.repository);
-        let mut hosts = repository.pulling().skip(self.endpoint);
-        let Some(endpoint) = hosts.next() else { return Err(repository.nobody(&self.name)) };
+        let first = self.hosts.front().and_then(|index| repository.endpoints.get(*index));
+        let Some(endpoint) = first else { return Err(repository.nobody(&self.name)) };
         let interrupted =
             matches!(failed, Failed::Problem(RegistryProblem::Transport(TransportError::Interrupted)));
-        if hosts.next().is_some() && !interrupted {
+        if self.hosts.len() > 1 && !interrupted {
             let told = match &failed {
                 Failed::Problem(problem) => told(problem),
                 Failed::Wrong(source) => told(source),
             };
             self.passed_over.push(repository.passed_over(endpoint, told));
-            self.endpoint += 1;
+            self.hosts.pop_front();
             self.gives_parts = true;
             return Ok(());
         }
@@ -128,7 +130,7 @@ impl Blob {
         let path = self.repository.blob_path(self.digest);
         let scope = self.repository.scope();
         let get = Get { path: &path, accept: None, offset, scope: Some(&scope) };
-        let endpoint = self.repository.pulling().nth(self.endpoint);
+        let endpoint = self.hosts.front().and_then(|index| self.repository.endpoints.get(*index));
         let answer = endpoint.ok_or(RegistryProblem::NoHost)?.get(&get)?;
         let starts_at = self.start_of(&answer, offset)?;
         let mut body = answer.body;

@@ -1,4 +1,5 @@
 use std::io::Read;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use serde::Deserialize;
@@ -35,6 +36,8 @@ pub(crate) struct Endpoint {
     pub(crate) login: String,
     pub(crate) authentication: Authentication,
     pub(crate) network: Network,
+    /// Whether it gave no answer when it was last asked: where there is another to ask, it is not waited for again.
+    pub(crate) down: AtomicBool,
 }
 
 /// What is wanted of an endpoint.
@@ -55,6 +58,10 @@ impl Endpoint {
         self.base.authority()
     }
 
+    pub(crate) fn is_down(&self) -> bool {
+        self.down.load(Ordering::Relaxed)
+    }
+
     /// One attempt: challenges are answered and redirects followed. `Ok` is an answer of the 200s, or 416 where an
     /// offset was asked for.
     pub(crate) fn get(&self, get: &Get<'_>) -> Result<Answer, RegistryProblem> {
@@ -65,7 +72,10 @@ impl Endpoint {
         let mut sent = self.authentication.current();
         let mut fresh = false;
         loop {
-            let (from, answer) = self.follow(&url, get, sent.as_ref())?;
+            let (from, answer) = self.follow(&url, get, sent.as_ref()).inspect_err(|problem| {
+                let down = matches!(problem, RegistryProblem::Transport(error) if error.is_passing());
+                self.down.store(down, Ordering::Relaxed);
+            })?;
             let own = from.same_origin(&self.base);
             match answer.status {
                 200..=299 => return Ok(answer),

@@ -96,7 +96,8 @@ impl<'a> Setting<'a> {
     ) -> Endpoint {
         let HostEntry { url, resolves, pulls, headers, certificates } = entry;
         let network = Network::new(url.clone(), certificates, &self.surroundings);
-        Endpoint { base: url, resolves, pulls, namespace, headers, login, authentication, network }
+        let down = Default::default();
+        Endpoint { base: url, resolves, pulls, namespace, headers, login, authentication, network, down }
     }
 }
 

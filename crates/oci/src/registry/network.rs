@@ -76,11 +76,11 @@ impl Network {
         headers: &[(HeaderName, HeaderValue)],
         body: Option<&str>,
     ) -> Result<Answer, TransportError> {
-        self.connections(url).send(method, url, headers, body)
+        self.connections(url)?.send(method, url, headers, body)
     }
 
-    fn connections(&self, url: &Url) -> Connections {
-        let proxy = self.surroundings.proxy.for_url(url);
+    fn connections(&self, url: &Url) -> Result<Connections, TransportError> {
+        let proxy = self.surroundings.proxy.for_url(url)?;
         let way = Way {
             personal: url.same_origin(&self.own) && self.certificates.are_personal(),
             tls: url.is_tls(),
@@ -96,7 +96,7 @@ impl Network {
             };
             Connections::new(tls, proxy, limits, watch)
         };
-        connections.entry(way).or_insert_with(make).clone()
+        Ok(connections.entry(way).or_insert_with(make).clone())
     }
 }
 

@@ -3,26 +3,28 @@ use std::net::IpAddr;
 use ureq::Proxy;
 use ureq::ProxyProtocol;
 
+use super::transport::TransportError;
 use super::url::Url;
-use crate::credentials::Environment;
+use crate::credentials::{Environment, Secret};
 
 /// Through which proxy HTTPS goes, and to which hosts it does not. HTTP, which is asked for by option, goes
 /// directly, and so does all that stays on this machine.
 #[derive(Default)]
 pub(crate) struct ProxyRules {
-    proxy: Option<Proxy>,
+    /// None of one that is named means that it cannot be used.
+    proxy: Option<Option<Proxy>>,
     direct: Vec<String>,
 }
 
 impl ProxyRules {
-    /// As environment variables have it; a proxy that cannot be used is none.
+    /// As environment variables have it.
     pub(crate) fn new(environment: &Environment) -> Self {
-        let proxy = environment.proxy.as_ref().and_then(|proxy| Proxy::new(proxy.reveal()).ok());
-        let usable =
-            proxy.filter(|proxy| matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https));
+        let is_usable =
+            |proxy: &Proxy| matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https);
+        let parse = |proxy: &Secret| Proxy::new(proxy.reveal()).ok().filter(is_usable);
         let direct = environment.no_proxy.as_deref().unwrap_or_default().split(',');
         Self {
-            proxy: usable,
+            proxy: environment.proxy.as_ref().map(parse),
             direct: direct
                 .map(|entry| entry.trim().to_ascii_lowercase())
                 .filter(|entry| !entry.is_empty())
@@ -30,9 +32,13 @@ impl ProxyRules {
         }
     }
 
-    pub(crate) fn for_url(&self, url: &Url) -> Option<Proxy> {
+    /// The proxy for a host, if it is asked through one. One that cannot be used is not passed by.
+    pub(crate) fn for_url(&self, url: &Url) -> Result<Option<Proxy>, TransportError> {
         let direct = !url.is_tls() || url.is_loopback() || self.is_direct(url);
-        self.proxy.clone().filter(|_| !direct)
+        match &self.proxy {
+            Some(proxy) if !direct => proxy.clone().ok_or(TransportError::ProxyKind).map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// As Go's `httpproxy` has it, and with it Docker and containerd: `*`, a host and all below it, `HOST:PORT`, an
@@ -76,7 +82,6 @@ fn within(address: IpAddr, network: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::credentials::Secret;
 
     #[test]
     fn which_hosts_are_asked_directly() {
@@ -109,11 +114,19 @@ mod tests {
             ("2001:db8::/32", "https://[2001:db8::1]:5000/", true),
             ("2001:db9::/32", "https://[2001:db8::1]/", false),
         ] {
-            let found = rules(no_proxy).for_url(&Url::parse(url).unwrap());
+            let found = rules(no_proxy).for_url(&Url::parse(url).unwrap()).unwrap();
             assert_eq!(found.is_none(), direct, "{no_proxy} {url}");
         }
-        let socks = Environment { proxy: Some(Secret::new("socks5://h:1")), ..Environment::default() };
-        assert!(ProxyRules::new(&socks).for_url(&Url::parse("https://a.example").unwrap()).is_none());
-        assert!(ProxyRules::default().for_url(&Url::parse("https://a.example").unwrap()).is_none());
+        let url = |text| Url::parse(text).unwrap();
+        for proxy in ["socks5://h:1", "", "a b"] {
+            let rules =
+                ProxyRules::new(&Environment { proxy: Some(Secret::new(proxy)), ..Environment::default() });
+            assert!(
+                matches!(rules.for_url(&url("https://a.example")), Err(TransportError::ProxyKind)),
+                "{proxy}"
+            );
+            assert!(rules.for_url(&url("https://localhost")).unwrap().is_none());
+        }
+        assert!(ProxyRules::default().for_url(&url("https://a.example")).unwrap().is_none());
     }
 }

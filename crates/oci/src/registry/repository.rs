@@ -85,9 +85,14 @@ impl Repository {
         )
     }
 
-    /// The hosts that blobs may be had from, mirrors first.
-    pub(crate) fn pulling(&self) -> impl Iterator<Item = &Endpoint> {
-        self.endpoints.iter().filter(|endpoint| endpoint.pulls)
+    /// The hosts that blobs may be had from, mirrors first; mirrors that are down are left out.
+    pub(crate) fn pulling(&self) -> Vec<usize> {
+        let pulling = self.endpoints.iter().enumerate().filter(|(_, endpoint)| endpoint.pulls);
+        let last = pulling.clone().last().map(|(index, _)| index);
+        pulling
+            .filter(|(index, endpoint)| !endpoint.is_down() || Some(*index) == last)
+            .map(|(index, _)| index)
+            .collect()
     }
 
     pub(crate) fn blob_path(&self, digest: Digest) -> String {
@@ -126,7 +131,7 @@ impl Repository {
             })
         };
         let mut failed = Vec::new();
-        for mirror in mirrors {
+        for mirror in mirrors.iter().filter(|mirror| !mirror.is_down()) {
             match attempt(mirror) {
                 Ok(found) => return Ok(found),
                 Err(Attempt::Problem(problem @ RegistryProblem::Transport(TransportError::Interrupted))) => {

@@ -39,7 +39,7 @@ pub enum TransportError {
     /// Its certificate is not to be trusted.
     #[error(
         "its certificate is not trusted: its authority belongs into the system's, or as a .crt file into \
-         /etc/docker/certs.d/{{HOST}}"
+         /etc/docker/certs.d/HOST"
     )]
     Certificate(#[source] rustls::Error),
     /// What answered does not speak TLS.
@@ -54,6 +54,11 @@ pub enum TransportError {
     /// The proxy refused.
     #[error("the proxy makes no connection to it")]
     Proxy,
+    /// The proxy that is named is none that can be used.
+    #[error(
+        "the proxy that HTTPS_PROXY or ALL_PROXY names cannot be used; it must be http://HOST:PORT or https://HOST:PORT"
+    )]
+    ProxyKind,
     /// Whoever watches said so.
     #[error("interrupted")]
     Interrupted,
@@ -149,7 +154,7 @@ impl TransportError {
             | Self::NotHttp
             | Self::Proxy
             | Self::Tls(_) => true,
-            Self::Certificate(_) | Self::NotTls | Self::Interrupted => false,
+            Self::Certificate(_) | Self::NotTls | Self::ProxyKind | Self::Interrupted => false,
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Against Debian's `docker-registry`, and what skopeo pushes to it.
 
 use std::fs;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 
 use offshoot_oci::{
-    Credentials, Environment, Error, ErrorKind, ImageName, KeptIn, Platform, RegistryOptions, SourceImage,
-    SourceOptions, login, logout, open,
+    Credentials, Environment, Error, ErrorKind, ImageName, KeptIn, Platform, RegistryOptions, Secret,
+    SourceImage, SourceOptions, login, logout, open,
 };
 use offshoot_store::Digest;
 use offshoot_testkit::layout::{Image, Layer, Layout};
@@ -157,6 +159,69 @@ fn with_a_certificate_of_one_s_own() {
         fs::write(&file, &text).unwrap();
         let watched = RegistryOptions { limits: quick(), ..trusting.clone() };
         assert_eq!(pull(&registry, &options(watched)).is_ok(), pulls, "{text}");
+    }
+}
+
+/// A proxy that leads every connection to one address; what was asked of it.
+fn proxy(target: String) -> (String, std::sync::mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        // Ends with the test, since nobody listens any more.
+        for client in listener.incoming().map_while(Result::ok) {
+            let mut head = BufReader::new(client.try_clone().unwrap());
+            let lines = head.by_ref().lines().map_while(Result::ok);
+            let asked: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+            if sender.send(asked.join("\n")).is_err() {
+                return;
+            }
+            let server = TcpStream::connect(&target).unwrap();
+            (&client).write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            let (mut from_server, mut to_client) = (server.try_clone().unwrap(), client);
+            std::thread::spawn(move || io::copy(&mut from_server, &mut to_client));
+            let mut to_server = server;
+            std::thread::spawn(move || io::copy(&mut head, &mut to_server));
+        }
+    });
+    (address.to_string(), receiver)
+}
+
+#[test]
+fn through_a_proxy() {
+    if !DockerRegistry::available() {
+        return;
+    }
+    let (registry, directory, digest) = pushed(Setup::Tls);
+    let own = directory.path().join("registry.example.com");
+    fs::create_dir_all(&own).unwrap();
+    fs::copy(registry.certificate().file("ca.crt"), own.join("ca.crt")).unwrap();
+    let (address, asked) = proxy(registry.host().to_owned());
+    let with = |proxy: String| {
+        let environment = Environment { proxy: Some(Secret::new(proxy)), ..Environment::default() };
+        let host_directories = vec![directory.path().to_owned()];
+        options(RegistryOptions {
+            environment,
+            host_directories,
+            limits: quick(),
+            ..RegistryOptions::default()
+        })
+    };
+    let name: ImageName = "registry.example.com/team/app:v1".parse().unwrap();
+    let source = open(&name, &with(format!("http://user:hidden@{address}"))).unwrap();
+    let image = source.resolve(&Platform::host()).unwrap_or_else(|error| panic!("{}", line(&error)));
+    assert_eq!(image.manifest.as_ref().unwrap().digest.to_string(), digest);
+    assert_eq!(layers(source.as_ref(), &image).len(), 2);
+    let asked = asked.recv().unwrap();
+    assert!(asked.starts_with("CONNECT registry.example.com:443 HTTP/1.1"), "{asked}");
+    assert!(asked.to_ascii_lowercase().contains("proxy-authorization: basic dxnlcjpoawrkzw4="), "{asked}");
+    for (proxy, expected) in [
+        ("socks5://user:hidden@127.0.0.1:1", "the proxy that HTTPS_PROXY or ALL_PROXY names cannot be used"),
+        ("http://user:hidden@127.0.0.1:1", "the connection failed"),
+    ] {
+        let error = open(&name, &with(proxy.into())).unwrap().resolve(&Platform::host()).unwrap_err();
+        assert!(line(&error).contains(expected), "{}", line(&error));
+        assert!(!format!("{} {error:?}", line(&error)).contains("hidden"));
     }
 }
 

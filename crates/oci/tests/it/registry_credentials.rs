@@ -451,6 +451,52 @@ fn skopeo_reads_what_is_kept_and_keeps_what_is_read() {
     assert!(home.is_let_in());
 }
 
+/// Says what the environment is taken for, in a process whose environment is made for it.
+#[test]
+fn environment_of_this_process() {
+    println!("{:?}", Environment::of_process());
+}
+
+#[test]
+fn what_the_environment_says() {
+    let seen = |variables: &[(&str, &str)]| {
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "registry_credentials::environment_of_this_process", "--nocapture"]);
+        let output = command.env_clear().envs(variables.iter().copied()).output().unwrap();
+        let output = String::from_utf8(output.stdout).unwrap();
+        output.lines().find_map(|line| Some(line[line.find("Environment {")?..].to_owned())).unwrap()
+    };
+    assert_eq!(seen(&[]), format!("{:?}", Environment::default()));
+    let home = Environment {
+        config_directory: Some("/home/a/.config".into()),
+        docker_directory: Some("/home/a/.docker".into()),
+        ..Environment::default()
+    };
+    assert_eq!(seen(&[("HOME", "/home/a"), ("DOCKER_CONFIG", "")]), format!("{home:?}"));
+    let all = Environment {
+        registry_auth_file: Some("/a".into()),
+        runtime_directory: Some("/b".into()),
+        config_directory: Some("/c".into()),
+        docker_directory: Some("/d".into()),
+        path: Some("/e:/f".into()),
+        proxy: Some(Secret::new("hidden")),
+        no_proxy: Some("g,h".into()),
+    };
+    let variables = [
+        ("REGISTRY_AUTH_FILE", "/a"),
+        ("XDG_RUNTIME_DIR", "/b"),
+        ("XDG_CONFIG_HOME", "/c"),
+        ("DOCKER_CONFIG", "/d"),
+        ("HOME", "/home/a"),
+        ("PATH", "/e:/f"),
+        ("all_proxy", "http://user:hidden@proxy.example:1"),
+        ("no_proxy", "g,h"),
+    ];
+    let shown = seen(&variables);
+    assert_eq!(shown, format!("{all:?}"));
+    assert!(!shown.contains("hidden"));
+}
+
 #[test]
 fn credentials_on_the_command_line() {
     assert_eq!("alice:pass:word".parse(), Ok(Credentials::password(USER, PASSWORD)));

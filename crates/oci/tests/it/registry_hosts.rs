@@ -74,6 +74,10 @@ fn a_mirror_that_fails_is_passed_over() {
     let hosts = Hosts::new();
     hosts.write(NAME, "server = 'http://SERVER'\n[host.'http://127.0.0.1:1']\n[host.'http://MIRROR']\n");
     let layer = hosts.fixture.layer.digest.clone();
+    // One that gives no answer is asked once a pull.
+    hosts.pull("registry.example.com/app:v1").unwrap();
+    let notices = std::mem::take(&mut *hosts.fixture.watcher.notices.lock().unwrap());
+    assert_eq!(notices.len(), 1, "{notices:?}");
     for (name, faults) in [
         ("v1", vec![Fault::Status(404)]),
         ("v1", vec![Fault::Status(500)]),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
 /// Certificates of an authority that nobody else knows, as PEM files in a directory: the authority's `ca.crt`, a
-/// server's `server.crt` and `server.key` for loopback, a client's `client.cert` and `client.key`.
+/// server's `server.crt` and `server.key` for loopback and `registry.example.com`, a client's `client.cert` and `client.key`.
 #[derive(Debug)]
 pub struct TestCertificate {
     directory: PathBuf,
@@ -33,11 +33,12 @@ fn make(directory: &Path) -> Result<(), Box<dyn std::error::Error>> {
     fs::write(directory.join("ca.crt"), authority.self_signed(&authority_key)?.pem())?;
     let issuer = Issuer::new(authority, authority_key);
     for (name, certificate, hosts) in [
-        ("server", "server.crt", vec!["127.0.0.1".to_owned(), "localhost".to_owned()]),
-        ("client", "client.cert", vec!["client.example.com".to_owned()]),
+        ("server", "server.crt", vec!["127.0.0.1", "localhost", "registry.example.com"]),
+        ("client", "client.cert", vec!["client.example.com"]),
     ] {
         let key = KeyPair::generate()?;
-        let signed = CertificateParams::new(hosts)?.signed_by(&key, &issuer)?;
+        let signed = CertificateParams::new(hosts.into_iter().map(str::to_owned).collect::<Vec<_>>())?
+            .signed_by(&key, &issuer)?;
         fs::write(directory.join(certificate), signed.pem())?;
         fs::write(directory.join(format!("{name}.key")), key.serialize_pem())?;
     }

@@ -5,8 +5,8 @@ use offshoot_store::VerifyError;
 use offshoot_tree::TreePath;
 
 use crate::{
-    CertificateProblem, HostsProblem, InjectionRefusal, Malformed, Missing, Platform, RegistryProblem,
-    Unsupported, UrlProblem,
+    CertificateProblem, HostsProblem, InjectionRefusal, Malformed, Missing, Platform, ProgramProblem,
+    ReferenceError, RegistryProblem, Unsupported, UrlProblem,
 };
 
 /// Why an image cannot be had from its source.
@@ -118,6 +118,22 @@ pub enum Error {
         #[source]
         problem: HostsProblem,
     },
+    /// What is not the name of an image, where one must be.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+    /// A program of this host does not do its part.
+    #[error("{program} cannot {operation} {what}")]
+    Program {
+        /// Which: `buildah`, `podman`, `skopeo`, `docker`.
+        program: &'static str,
+        /// `give`, `build`.
+        operation: &'static str,
+        /// The image, as it was named.
+        what: String,
+        /// Why not.
+        #[source]
+        problem: ProgramProblem,
+    },
     /// A stream that can be read once only was asked for again.
     #[error("{} has been read already, and can be read only once", path.display())]
     AlreadyRead {
@@ -194,6 +210,8 @@ impl Error {
             Self::Malformed { .. } | Self::Verify { .. } => ErrorKind::Integrity,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::Registry { problem, .. } => problem.kind(),
+            Self::Program { problem, .. } => problem.kind(),
+            Self::Reference(_) => ErrorKind::Usage,
             Self::Host { .. } | Self::Certificate { .. } | Self::HostsFile { .. } => ErrorKind::Usage,
         }
     }

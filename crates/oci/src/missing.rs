@@ -54,6 +54,17 @@ pub enum Missing {
         /// Which.
         name: String,
     },
+    /// An image that a program of this host does not have.
+    #[error("{program} has no image {name}")]
+    LocalImage {
+        /// The program that was asked.
+        program: &'static str,
+        /// The image's name or id.
+        name: String,
+    },
+    /// The directory has nothing to build it by.
+    #[error("{} has neither a Containerfile nor a Dockerfile", .0.display())]
+    Dockerfile(PathBuf),
     /// The image has fewer layers.
     #[error("the image has no layer {0}")]
     Layer(usize),

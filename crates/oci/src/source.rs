@@ -9,11 +9,12 @@ use crate::layout::Layout;
 use crate::layout_archive::LayoutArchive;
 use crate::layout_directory::LayoutDirectory;
 use crate::layout_selection::Selection;
+use crate::local_builder::{LocalOptions, LocalSource, Origin};
 use crate::registry::{RegistryOptions, RegistrySource};
 use crate::scratch::Scratch;
 use crate::spool::{self, Spool};
 use crate::tarball::Tarball;
-use crate::{Document, Error, ImageName, Platform, Unsupported};
+use crate::{Document, Error, ImageName, Platform};
 
 /// Where one image comes from.
 pub trait ImageSource: Send + Sync {
@@ -60,6 +61,8 @@ pub struct SourceOptions {
     pub spool_bytes: u64,
     /// How registries are talked to.
     pub registry: RegistryOptions,
+    /// How podman's, buildah's and Docker's programs are run.
+    pub local: LocalOptions,
 }
 
 impl SourceOptions {
@@ -69,14 +72,15 @@ impl SourceOptions {
             spool: spool.to_owned(),
             spool_bytes: spool::DEFAULT_LIMIT,
             registry: RegistryOptions::default(),
+            local: LocalOptions::default(),
         }
     }
 }
 
-/// Opens the source of a named image. Of a registry, nothing is asked before the image is resolved.
+/// Opens the source of a named image. No registry is asked and no program is run before the image is resolved.
 pub fn open(name: &ImageName, options: &SourceOptions) -> Result<Box<dyn ImageSource>, Error> {
     let spool = &Spool { directory: options.spool.clone(), limit: options.spool_bytes };
-    let later = |what| Err(Error::unsupported(&name.to_string(), Unsupported::Source(what)));
+    let local = |origin| Box::new(LocalSource::new(name.to_string(), origin, &options.local, spool));
     Ok(match name {
         ImageName::OciLayout { directory, tag, digest } => {
             Box::new(Layout::new(LayoutDirectory::open(directory)?, Selection::new(tag.as_deref(), *digest))?)
@@ -89,8 +93,8 @@ pub fn open(name: &ImageName, options: &SourceOptions) -> Result<Box<dyn ImageSo
         ImageName::Scratch => Box::new(Scratch),
         ImageName::Registry(reference) => Box::new(RegistrySource::open(reference, &options.registry)?),
         ImageName::DockerArchive { file, tag } => Box::new(DockerArchive::open(file, tag.as_deref(), spool)?),
-        ImageName::DockerDaemon(_) => return later("Docker daemons"),
-        ImageName::ContainersStorage(_) => return later("podman's and buildah's images"),
-        ImageName::Dockerfile(_) => return later("Dockerfiles"),
+        ImageName::DockerDaemon(name) => local(Origin::DockerDaemon(name.clone())),
+        ImageName::ContainersStorage(name) => local(Origin::ContainersStorage(name.clone())),
+        ImageName::Dockerfile(directory) => local(Origin::Dockerfile(directory.clone())),
     })
 }

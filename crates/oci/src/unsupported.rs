@@ -4,11 +4,14 @@ use offshoot_store::DigestError;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unsupported {
-    /// A source that comes later.
-    #[error(
-        "{0} are not among this version's sources, which are registries, oci:, oci-archive:, dir:, tar: and scratch:"
-    )]
-    Source(&'static str),
+    /// A source whose program is not there.
+    #[error("it needs {needs}, which is not installed; Debian's package is {package}")]
+    Program {
+        /// The program, or several of which one is enough.
+        needs: &'static str,
+        /// The package, or several.
+        package: &'static str,
+    },
     /// Docker's first manifest format.
     #[error("it is a Docker schema 1 manifest, which is obsolete; push the image again with a current tool")]
     Schema1,

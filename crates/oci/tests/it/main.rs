@@ -10,6 +10,8 @@ mod docker_archives;
 mod image_names;
 mod injections;
 mod layouts;
+mod local_programs;
+mod local_storage;
 mod manifests;
 mod messages;
 mod references;

@@ -1,7 +1,7 @@
 use std::error::Error as _;
 use std::path::Path;
 
-use offshoot_oci::{ErrorKind, ImageName, Injection, Platform, Reference, SourceOptions, open};
+use offshoot_oci::{ImageName, Injection, Platform, Reference, SourceOptions, open};
 use offshoot_testkit::layout::{self, Image, Layer, Layout};
 use serde_json::json;
 
@@ -93,24 +93,6 @@ fn what_a_person_reads() {
         "\"x:/y:9\" is not of the form SRC:DST[:MODE[:UID:GID]]: MODE \"9\" is not an octal number up to 7777"
     );
     assert!("linux".parse::<Platform>().unwrap_err().source().is_none());
-}
-
-#[test]
-fn sources_that_come_later() {
-    for (text, what) in [
-        ("docker-daemon:x", "Docker daemons"),
-        ("containers-storage:x", "podman's and buildah's images"),
-        ("dockerfile:.", "Dockerfiles"),
-    ] {
-        let name: ImageName = text.parse().unwrap();
-        let error = open(&name, &SourceOptions::new(Path::new("/"))).err().unwrap();
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
-        let expected = format!(
-            "cannot use {name}: {what} are not among this version's sources, which are registries, oci:, \
-             oci-archive:, dir:, tar: and scratch:"
-        );
-        assert_eq!(line(&error), expected);
-    }
 }
 
 #[test]

@@ -19,9 +19,11 @@ mod docker;
 mod fault;
 mod http;
 mod server;
+mod tls_front;
 
 pub use certificate::TestCertificate;
 pub use docker::{DockerRegistry, PASSWORD, Setup, USER};
 pub use fault::{Auth, Fault};
 pub use http::Seen;
 pub use server::Registry;
+pub use tls_front::TlsFront;

@@ -40,6 +40,14 @@ struct Header {
     good_until: Option<Instant>,
 }
 
+/// What a registry asks to be convinced of.
+pub(crate) struct Asked<'a> {
+    pub(crate) registry: &'a Url,
+    pub(crate) challenges: &'a [Challenge],
+    /// The right that is needed, for a challenge that does not name it.
+    pub(crate) scope: Option<&'a str>,
+}
+
 /// A request for a token.
 pub(crate) struct TokenRequest {
     pub(crate) url: Url,
@@ -94,13 +102,11 @@ impl Authentication {
     /// several threads that are challenged at once, one asks the token server.
     pub(crate) fn answer(
         &self,
-        challenges: &[Challenge],
+        asked: &Asked<'_>,
         rejected: Option<&HeaderValue>,
-        registry: &Url,
-        plain: bool,
-        scope: Option<&str>,
         ask: &dyn Fn(&TokenRequest) -> Result<Vec<u8>, RegistryProblem>,
     ) -> Result<Option<HeaderValue>, RegistryProblem> {
+        let challenges = asked.challenges;
         let mut state = self.state();
         if let Some(current) = state.current().filter(|current| Some(current) != rejected) {
             return Ok(Some(current));
@@ -112,10 +118,10 @@ impl Authentication {
         let header = if let Some(Credentials::RegistryToken(token)) = credentials {
             Some(Header::bearer(token, None)?)
         } else if let Some(bearer) = challenges.iter().find(|challenge| challenge.scheme == "bearer") {
-            let request = token_request(bearer, credentials.as_ref(), registry, plain, scope)?;
-            let asked = Instant::now();
+            let request = token_request(bearer, credentials.as_ref(), asked)?;
+            let begun = Instant::now();
             let answer = ask(&request)?;
-            Some(Header::of_answer(&answer, asked, &request.url)?)
+            Some(Header::of_answer(&answer, begun, &request.url)?)
         } else if challenges.iter().any(|challenge| challenge.scheme == "basic") {
             match credentials {
                 Some(Credentials::Password { user, password }) => Some(Header::basic(&user, &password)?),
@@ -154,7 +160,7 @@ impl Header {
     }
 
     /// Of what a token server says: `token` or, as OAuth 2 has it, `access_token`.
-    fn of_answer(answer: &[u8], asked: Instant, server: &Url) -> Result<Self, RegistryProblem> {
+    fn of_answer(answer: &[u8], begun: Instant, server: &Url) -> Result<Self, RegistryProblem> {
         #[derive(Deserialize)]
         struct Answer {
             token: Option<String>,
@@ -165,7 +171,7 @@ impl Header {
         let answer: Answer = serde_json::from_slice(answer).map_err(|_| no_token())?;
         let token = [answer.token, answer.access_token].into_iter().flatten().find(|token| !token.is_empty());
         let lifetime = answer.expires_in.map_or(DEFAULT_LIFETIME, Duration::from_secs);
-        let good_until = asked.checked_add(lifetime.saturating_sub(MARGIN));
+        let good_until = begun.checked_add(lifetime.saturating_sub(MARGIN));
         let bearer = Self::bearer(Secret::new(token.ok_or_else(no_token)?), good_until);
         bearer.map_err(|_| no_token())
     }
@@ -175,20 +181,18 @@ impl Header {
 fn token_request(
     challenge: &Challenge,
     credentials: Option<&Credentials>,
-    registry: &Url,
-    plain: bool,
-    scope: Option<&str>,
+    asked: &Asked<'_>,
 ) -> Result<TokenRequest, RegistryProblem> {
     let realm = challenge.parameter("realm").filter(|realm| !realm.is_empty());
     let realm = realm.ok_or_else(|| RegistryProblem::NoToken("without a name".to_owned()))?;
     let refused = |problem, realm: &str| RegistryProblem::Realm { realm: realm.to_owned(), problem };
     // The text is not shown, since it may have a password.
-    let url = registry.join(realm).map_err(|problem| refused(problem.into(), "as it is named"))?;
-    if !url.is_tls() && !plain && !url.is_loopback() {
+    let url = asked.registry.join(realm).map_err(|problem| refused(problem.into(), "as it is named"))?;
+    if !url.is_tls() && asked.registry.is_tls() && !url.is_loopback() {
         return Err(refused(RealmProblem::Insecure, &url.to_string()));
     }
     let service = challenge.parameter("service");
-    let scope = challenge.parameter("scope").or(scope);
+    let scope = challenge.parameter("scope").or(asked.scope);
     let parameters = || [("service", service), ("scope", scope)];
     if let Some(Credentials::IdentityToken { token, .. }) = credentials {
         let mut form = format!(

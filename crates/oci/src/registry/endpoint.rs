@@ -6,7 +6,7 @@ use serde::Deserialize;
 use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
 use ureq::http::{HeaderName, HeaderValue, Method};
 
-use super::authentication::{Authentication, TokenRequest, read_answer};
+use super::authentication::{Asked, Authentication, TokenRequest, read_answer};
 use super::backoff::retry_after;
 use super::challenge::Challenge;
 use super::network::Network;
@@ -81,36 +81,33 @@ impl Endpoint {
                 200..=299 => return Ok(answer),
                 416 if get.offset.is_some() => return Ok(answer),
                 401 if own && !fresh => {
-                    let challenges: Vec<_> = answer
-                        .headers
-                        .get_all(WWW_AUTHENTICATE)
-                        .iter()
-                        .filter_map(|header| header.to_str().ok())
-                        .flat_map(Challenge::parse_all)
-                        .collect();
-                    let detail = self.detail(answer.body);
-                    let plain = !self.base.is_tls();
-                    let ask = |request: &TokenRequest| self.ask_for_token(request);
-                    let answered = self.authentication.answer(
-                        &challenges,
-                        sent.as_ref(),
-                        &self.base,
-                        plain,
-                        get.scope,
-                        &ask,
-                    );
-                    match answered {
-                        Ok(Some(header)) => sent = Some(header),
-                        Ok(None) => return Err(self.denied(401, detail)),
-                        Err(RegistryProblem::Denied { status, detail, .. }) => {
-                            return Err(self.denied(status, detail));
-                        }
-                        Err(problem) => return Err(problem),
-                    }
+                    sent = Some(self.convince(answer, sent.as_ref(), get.scope)?);
                     fresh = true;
                 }
                 _ => return Err(self.refusal(answer, &from)),
             }
+        }
+    }
+
+    /// What to answer a challenge with; `rejected` is what was not good enough.
+    fn convince(
+        &self,
+        challenged: Answer,
+        rejected: Option<&HeaderValue>,
+        scope: Option<&str>,
+    ) -> Result<HeaderValue, RegistryProblem> {
+        let headers = challenged.headers.get_all(WWW_AUTHENTICATE).iter();
+        let challenges: Vec<_> =
+            headers.filter_map(|header| header.to_str().ok()).flat_map(Challenge::parse_all).collect();
+        let detail = self.detail(challenged.body);
+        let asked = Asked { registry: &self.base, challenges: &challenges, scope };
+        let ask = |request: &TokenRequest| self.ask_for_token(request);
+        match self.authentication.answer(&asked, rejected, &ask) {
+            Ok(Some(header)) => Ok(header),
+            Ok(None) => Err(self.denied(401, detail)),
+            // Now that the credentials may be looked at again.
+            Err(RegistryProblem::Denied { status, detail, .. }) => Err(self.denied(status, detail)),
+            Err(problem) => Err(problem),
         }
     }
 

@@ -1,4 +1,5 @@
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::authentication::Authentication;
@@ -10,6 +11,7 @@ use super::options::RegistryOptions;
 use super::proxy::ProxyRules;
 use super::repository::Repository;
 use super::url::Url;
+use super::watch::Notice;
 use crate::credentials::{Key, Keychain};
 use crate::{Error, Reference};
 
@@ -107,24 +109,73 @@ fn configuration(domain: &str, options: &RegistryOptions) -> Result<(HostsFile, 
     let mut certificates = HostCertificates::default();
     let mut found = None;
     for directory in options.host_directories.iter().flat_map(|root| own_directories(root, domain)) {
-        match HostsFile::read(&directory)? {
-            Some(file) => found = found.or(Some(file)),
-            None => read_certificates(&directory, &mut certificates)?,
-        }
+        let read = HostsFile::read(&directory).and_then(|file| match file {
+            Some(file) => Ok(Some(file)),
+            None => read_certificates(&directory, &mut certificates).map(|()| None),
+        });
+        let file = unless_forbidden(read, options)?;
+        found = found.or(file);
     }
     for root in &options.host_directories {
         if found.is_none() {
-            found = HostsFile::read(&root.join(DEFAULT_DIRECTORY))?;
+            found = unless_forbidden(HostsFile::read(&root.join(DEFAULT_DIRECTORY)), options)?;
         }
     }
     Ok((found.unwrap_or_default(), certificates))
 }
 
+/// What only the administrator may read is not meant for this user; a notice says so.
+fn unless_forbidden<T>(
+    read: Result<Option<T>, Error>,
+    options: &RegistryOptions,
+) -> Result<Option<T>, Error> {
+    match read {
+        Err(Error::Io { path, source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
+            options.watch.notice(&Notice::Forbidden { path });
+            Ok(None)
+        }
+        other => other,
+    }
+}
+
 /// `HOST:PORT` and, since some filesystems have no colons, `HOST_PORT_`. A domain has no slash, and is not `..`.
-fn own_directories(root: &std::path::Path, domain: &str) -> Vec<PathBuf> {
+fn own_directories(root: &Path, domain: &str) -> Vec<PathBuf> {
     let underscored = domain
         .rsplit_once(':')
         .filter(|(_, port)| !port.contains(']'))
         .map(|(host, port)| root.join(format!("{host}_{port}_")));
     std::iter::once(root.join(domain)).chain(underscored).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::Watch;
+
+    #[derive(Default)]
+    struct Notices(Mutex<Vec<Notice>>);
+
+    impl Watch for Notices {
+        fn notice(&self, notice: &Notice) {
+            self.0.lock().unwrap().push(notice.clone());
+        }
+    }
+
+    #[test]
+    fn what_may_not_be_read_is_passed_over() {
+        let notices = Arc::new(Notices::default());
+        let watch: Arc<dyn Watch> = Arc::clone(&notices) as _;
+        let options = RegistryOptions { watch, ..RegistryOptions::default() };
+        let path = PathBuf::from("/etc/containerd/certs.d/registry.example.com/hosts.toml");
+        let failed = |kind: io::ErrorKind| Err(Error::io("read", &path)(io::Error::from(kind)));
+        let denied: Result<Option<()>, Error> = failed(ErrorKind::PermissionDenied);
+        assert!(matches!(unless_forbidden(denied, &options), Ok(None)));
+        let other: Result<Option<()>, Error> = failed(ErrorKind::InvalidData);
+        assert!(unless_forbidden(other, &options).is_err());
+        let text = notices.0.lock().unwrap().iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(text, [format!("{} may not be read by this user; passing it over", path.display())]);
+    }
 }

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long a wait goes on before it is asked whether it should end, and so how soon an interrupt is heeded.
@@ -63,6 +64,11 @@ pub enum Notice {
         /// Why not.
         problem: String,
     },
+    /// What is said of registries there is not for this user.
+    Forbidden {
+        /// The file or directory.
+        path: PathBuf,
+    },
     /// A download goes on where it, or an earlier process, left off.
     Resumed {
         /// Which blob.
@@ -79,6 +85,9 @@ impl fmt::Display for Notice {
                 write!(f, "{host}: {problem}; trying again in {:.1} s", pause.as_secs_f32())
             }
             Self::MirrorFailed { host, problem } => write!(f, "mirror {host}: {problem}; passing it over"),
+            Self::Forbidden { path } => {
+                write!(f, "{} may not be read by this user; passing it over", path.display())
+            }
             Self::Resumed { digest, offset } => write!(f, "{digest} is resumed at byte {offset}"),
         }
     }

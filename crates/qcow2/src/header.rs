@@ -231,7 +231,7 @@ fn check_tables(raw: &RawHeader, cluster_bytes: u64, file_bytes: u64) -> Result<
     let l1_bytes = u64::from(raw.l1_size.get()).saturating_mul(8);
     let l2_coverage_bytes = cluster_bytes.saturating_mul(cluster_bytes / 8);
     let covered = u64::from(raw.l1_size.get()).saturating_mul(l2_coverage_bytes);
-    if l1_bytes == 0 || l1_bytes > L1_BYTES_LIMIT || covered < raw.size.get() {
+    if l1_bytes > L1_BYTES_LIMIT || covered < raw.size.get() {
         return Err(field("l1_size", raw.l1_size.get()));
     }
     inside("L1 table", raw.l1_table_offset.get(), l1_bytes)?;

@@ -163,6 +163,57 @@ fn what_cannot_be_read_is_not_called_corrupt() {
     create(&path, "missing", 512).unwrap();
     let result = Overlay::open(&path, &missing, Access::Read).unwrap_err();
     assert!(matches!(&result, Error::Io { path, .. } if *path == missing), "{result:?}");
+    // A directory can be opened, but not read.
+    let opened = Overlay::open(&path, directory.path(), Access::Read);
+    let result = opened.and_then(|overlay| overlay.read_at(0, &mut [0; 512])).unwrap_err();
+    assert!(matches!(result, Error::Io { .. }), "{result:?}");
+}
+
+/// An overlay's file whose header has an extension of so many bytes before its other ones.
+fn with_extension(path: &Path, extension_bytes: u32) {
+    create(path, "backing.raw", 1 << 20).unwrap();
+    let mut bytes = fs::read(path).unwrap();
+    let tail = bytes[104..139].to_vec();
+    let name_offset = u64::from(128 + 8 + extension_bytes);
+    bytes[8..16].copy_from_slice(&name_offset.to_be_bytes());
+    bytes[104..108].copy_from_slice(b"ext.");
+    bytes[108..112].copy_from_slice(&extension_bytes.to_be_bytes());
+    let start = 112 + extension_bytes as usize;
+    bytes[112..start].fill(0xee);
+    bytes[start..start + tail.len()].copy_from_slice(&tail);
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn long_headers_are_read_to_their_end() {
+    let (directory, _, _) = qemu::with_backing(512);
+    let path = directory.path().join("overlay");
+    for bytes in [8, 1800, 1896, 4000, 65360] {
+        with_extension(&path, bytes);
+        let backing = look(&path).unwrap().backing.unwrap();
+        assert_eq!(
+            (backing.path.as_str(), backing.format.as_deref()),
+            ("backing.raw", Some("raw")),
+            "{bytes}"
+        );
+        fs::remove_file(&path).unwrap();
+    }
+}
+
+#[test]
+fn names_end_with_the_first_cluster() {
+    if !qemu::available() {
+        return;
+    }
+    let (directory, _, _) = qemu::with_backing(512);
+    let options = ["create", "-f", "qcow2", "-F", "raw", "-b", "backing.raw", "-o", "cluster_size=1k"];
+    qemu::img(directory.path(), &[options.as_slice(), &["overlay", "1M"]].concat());
+    let path = directory.path().join("overlay");
+    let file = File::options().write(true).open(&path).unwrap();
+    file.write_all_at(&1014_u64.to_be_bytes(), 8).unwrap();
+    let expected = Corruption::Place { what: "backing file's name", offset: 1014, length: 11 };
+    let result = look(&path);
+    assert!(matches!(&result, Err(Error::Corrupt { reason, .. }) if *reason == expected), "{result:?}");
 }
 
 /// Damaged tables must be found or harmless: an entry of each with each bit, read and written.

@@ -1,6 +1,7 @@
 //! What is written through an overlay, compared with a model and with what QEMU reads.
 
 use std::fs::{self, File};
+use std::time::SystemTime;
 
 use offshoot_qcow2::{Access, Error, Overlay, create};
 use proptest::prelude::*;
@@ -36,6 +37,18 @@ fn grown_and_written() {
         assert!(pattern.contains("6c 61 73 74"), "{pattern}");
         assert!(matches!(reopened.write_at(0, b"x"), Err(Error::ReadOnly { .. })));
     }
+}
+
+#[test]
+fn the_same_size_again_changes_nothing() {
+    let (directory, backing, _) = qemu::with_backing(512);
+    let path = directory.path().join("overlay");
+    let file = create(&path, "backing.raw", 1 << 30).unwrap();
+    file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    let overlay = Overlay::open(&path, &backing, Access::Write).unwrap();
+    overlay.set_size_bytes(1 << 30).unwrap();
+    overlay.flush().unwrap();
+    assert_eq!(file.metadata().unwrap().modified().unwrap(), SystemTime::UNIX_EPOCH);
 }
 
 #[test]

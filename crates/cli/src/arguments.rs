@@ -1,7 +1,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use offshoot::{ImageName, Injection, Platform, Strategy, TemplateName, VmId};
+use offshoot::{
+    Credentials, ImageName, Injection, Platform, PullPolicy, RegistryHost, Strategy, TemplateName, VmId,
+};
 
 use crate::render::vmm::Vmm;
 use crate::size::Size;
@@ -41,20 +43,26 @@ See 'offshoot --help' for image names and exit codes.";
 
 const LONG_EXAMPLES: &str = "\
 Images:
+  REFERENCE                in a registry, by Docker's rules: alpine, registry.example.com/app:1.2, ...@sha256:...
+                           docker://REFERENCE where a template has the same name
   oci:DIR[:TAG]            an OCI image layout
   oci-archive:FILE[:TAG]   the same in a tar; '-' is standard input
+  docker-archive:FILE[:TAG]  what 'docker save' writes; '-' is standard input
+  docker-daemon:NAME       in the local Docker
+  containers-storage:NAME  where podman and buildah keep images
+  dockerfile:DIR           built by buildah, when the directory has changed
   tar:FILE                 a root filesystem in a tar, plain, gzip or zstd; '-' is standard input
   dir:DIR                  a root filesystem in a directory
   scratch:                 nothing: an empty filesystem
-  Names of other transports (docker://, docker-archive:, docker-daemon:, containers-storage:, dockerfile:) are
-  understood, but this version cannot fetch from them.
 
 Exit codes:
   0 done   1 failure   2 usage   3 not found   4 conflict   5 integrity   6 no space   7 authentication
   8 unsupported on this host or by this version   130 interrupted
 
 Examples:
+  offshoot clone alpine vm-0
   offshoot build oci:images:dev -o dev.ext4
+  offshoot unpack alpine ./rootfs
   offshoot build scratch: --size 10G -o data.ext4
   offshoot build dir:./rootfs --name base --inject ./init:/sbin/init:0755
   offshoot clone oci:images:dev vm-1
@@ -91,6 +99,47 @@ pub(crate) enum ProgressMode {
 pub(crate) enum Command {
     /// Fetch, verify and pack an image; prints the manifest's digest
     Pull(PullArguments),
+    /// Write an image's root filesystem into a directory; prints its path
+    Unpack {
+        /// A template's name or id, or an image
+        #[arg(value_name = "IMAGE|NAME|ID")]
+        template: String,
+        /// Where to; it must not exist, or be empty
+        directory: PathBuf,
+        /// When an image is fetched that may be in the store already
+        #[arg(long = "pull", value_name = "missing|always|never", default_value = "missing")]
+        policy: PullPolicy,
+        #[command(flatten)]
+        source: SourceArguments,
+    },
+    /// Keep credentials for a registry, once it has taken them
+    Login {
+        /// The registry, like registry.example.com:5000
+        registry: RegistryHost,
+        /// The user [default: asked for]
+        #[arg(short, long)]
+        username: Option<String>,
+        /// Read the password from standard input [default: asked for]
+        #[arg(long)]
+        password_stdin: bool,
+        /// The file to keep them in [default: where there are some already, else Docker's config.json]
+        #[arg(long, value_name = "FILE")]
+        authfile: Option<PathBuf>,
+        /// Talk HTTP to it
+        #[arg(long)]
+        plain_http: bool,
+        /// Where its certificates are: DIR/HOST/hosts.toml; may be repeated
+        #[arg(long, value_name = "DIR")]
+        hosts_dir: Vec<PathBuf>,
+    },
+    /// Forget the credentials for a registry
+    Logout {
+        /// The registry
+        registry: RegistryHost,
+        /// The file that they are in [default: wherever they are]
+        #[arg(long, value_name = "FILE")]
+        authfile: Option<PathBuf>,
+    },
     /// Make an image's template; prints its id, or FILE with -o
     Build(BuildArguments),
     /// Give a VM its own copy of a template; prints the disk's path
@@ -160,19 +209,50 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct PullArguments {
-    #[arg(help = "The image: oci:DIR[:TAG], oci-archive:FILE[:TAG], tar:FILE, dir:DIR or scratch:")]
+    /// The image: a reference, or a transport and what it needs (see 'offshoot --help')
     pub(crate) image: ImageName,
+    #[command(flatten)]
+    pub(crate) source: SourceArguments,
+}
+
+/// How images are come by.
+#[derive(Debug, Args)]
+pub(crate) struct SourceArguments {
     /// Which image of an index [default: the host's]
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     pub(crate) platform: Option<Platform>,
     #[command(flatten)]
+    pub(crate) registry: RegistryArguments,
+    #[command(flatten)]
     pub(crate) limits: LimitArguments,
+}
+
+/// How registries are talked to.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Registries")]
+pub(crate) struct RegistryArguments {
+    /// For the image's registry; 'offshoot login' keeps them out of the shell's history
+    #[arg(long, value_name = "USER:PASSWORD")]
+    pub(crate) creds: Option<Credentials>,
+    /// The one file to look for credentials in [default: REGISTRY_AUTH_FILE, containers' auth.json, Docker's config.json]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) authfile: Option<PathBuf>,
+    /// Talk HTTP to the image's registry
+    #[arg(long)]
+    pub(crate) plain_http: bool,
+    /// Where registries' mirrors and certificates are: DIR/HOST/hosts.toml; may be repeated [default: /etc/containerd/certs.d,
+    /// /etc/docker/certs.d, /etc/containers/certs.d]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) hosts_dir: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct BuildArguments {
     #[command(flatten)]
     pub(crate) pull: PullArguments,
+    /// When an image is fetched that may be in the store already
+    #[arg(long = "pull", value_name = "missing|always|never", default_value = "missing")]
+    pub(crate) policy: PullPolicy,
     /// Also write the disk to FILE, which must not exist
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
@@ -226,6 +306,14 @@ pub(crate) struct CloneArguments {
     /// Make a clone anew whose disk is lost or damaged; what is left of it goes to quarantine
     #[arg(long)]
     pub(crate) recreate: bool,
+    /// A disk, or a directory with the files, for virtiofs and libkrun
+    #[arg(long = "as", value_enum, default_value_t, value_name = "disk|dir")]
+    pub(crate) form: Form,
+    /// When an image is fetched that may be in the store already
+    #[arg(long = "pull", value_name = "missing|always|never", default_value = "missing")]
+    pub(crate) policy: PullPolicy,
+    #[command(flatten)]
+    pub(crate) source: SourceArguments,
     /// Print the VMM's own configuration for this disk instead of its path
     #[arg(long, value_enum, value_name = "VMM")]
     pub(crate) print: Option<Vmm>,
@@ -244,6 +332,16 @@ pub(crate) struct Resize2fsArgument {
         default_value = "resize2fs"
     )]
     pub(crate) program: PathBuf,
+}
+
+/// What a clone is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// A disk with an ext4 filesystem
+    #[default]
+    Disk,
+    /// A directory
+    Dir,
 }
 
 /// `None` is `auto`.

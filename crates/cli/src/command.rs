@@ -5,16 +5,34 @@ mod documentation;
 mod import;
 mod inspect;
 mod list;
+mod login;
 mod pull;
 mod release;
+mod unpack;
 
 use crate::arguments::{Arguments, Command};
 use crate::demo;
 use crate::exit::Error;
+use login::Login;
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
     match &arguments.command {
         Command::Pull(pull) => pull::run(arguments, pull),
+        Command::Unpack { template, directory, policy, source } => {
+            unpack::run(arguments, template, directory, *policy, source)
+        }
+        Command::Login { registry, username, password_stdin, authfile, plain_http, hosts_dir } => {
+            let login = Login {
+                registry,
+                username: username.as_deref(),
+                password_stdin: *password_stdin,
+                authfile: authfile.as_deref(),
+                plain_http: *plain_http,
+                hosts_dir,
+            };
+            login::login(arguments, &login)
+        }
+        Command::Logout { registry, authfile } => login::logout(arguments, registry, authfile.as_deref()),
         Command::Build(build) => build::run(arguments, build),
         Command::Clone(clone) => clone::run(arguments, clone),
         Command::Grow { vm, size, resize2fs } => disk::grow(arguments, vm, *size, resize2fs),

@@ -21,6 +21,8 @@ pub(crate) enum Error {
         name: String,
         source: Box<offshoot::Error>,
     },
+    /// Something that would have to be asked, and nobody to ask.
+    Prompt(&'static str),
     /// A disk that the VMM asked for cannot have.
     Vmm(Unsupported),
     Interrupted,
@@ -48,7 +50,7 @@ impl Error {
             Self::Library(error) => library_code(error),
             Self::NoTemplate { source, .. } => library_code(source),
             Self::Interrupted => 130,
-            Self::Name { .. } => 2,
+            Self::Name { .. } | Self::Prompt(_) => 2,
             Self::Vmm(_) => 8,
             Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => 6,
             Self::NoHome
@@ -68,6 +70,7 @@ fn library_code(error: &offshoot::Error) -> u8 {
         ErrorKind::Conflict => 4,
         ErrorKind::Integrity => 5,
         ErrorKind::NoSpace => 6,
+        ErrorKind::Authentication => 7,
         ErrorKind::Unsupported => 8,
         ErrorKind::Interrupted => 130,
         _ => 1,
@@ -79,8 +82,9 @@ impl fmt::Display for Error {
         match self {
             Self::Library(error) => fmt::Display::fmt(error, f),
             Self::Name { name, .. } | Self::NoTemplate { name, .. } => {
-                write!(f, "there is no template {name:?} in the store")
+                write!(f, "there is no template {name:?} in the store, and no such image can be had")
             }
+            Self::Prompt(problem) => f.write_str(problem),
             Self::Vmm(unsupported) => fmt::Display::fmt(unsupported, f),
             Self::Interrupted => f.write_str("interrupted"),
             Self::NoHome => f.write_str("neither XDG_DATA_HOME nor HOME is set; name the store with --store"),
@@ -101,7 +105,7 @@ impl std::error::Error for Error {
             Self::Json(source) => Some(source),
             Self::Name { reason, .. } => Some(reason),
             Self::NoTemplate { source, .. } => Some(&**source),
-            Self::Vmm(_) | Self::Interrupted | Self::NoHome | Self::Demo(_) => None,
+            Self::Prompt(_) | Self::Vmm(_) | Self::Interrupted | Self::NoHome | Self::Demo(_) => None,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use offshoot::{Event, Progress};
+use offshoot::{Event, Notice, Progress, Watch};
 use serde_json::json;
 
 use crate::arguments::{Arguments, ProgressMode};
@@ -35,6 +35,28 @@ impl Reporter {
             ProgressMode::Auto | ProgressMode::None => Display::Nothing,
         };
         Self { display, interrupted }
+    }
+
+    /// Who watches while a registry or a program is waited for: heeds interrupts, and tells what goes on if wished.
+    pub(crate) fn watch(&self, arguments: &Arguments) -> Arc<dyn Watch> {
+        Arc::new(Watcher { interrupted: Arc::clone(&self.interrupted), tells: arguments.verbose })
+    }
+}
+
+struct Watcher {
+    interrupted: Arc<AtomicBool>,
+    tells: bool,
+}
+
+impl Watch for Watcher {
+    fn cancelled(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+
+    fn notice(&self, notice: &Notice) {
+        if self.tells {
+            say(&format!("offshoot: {notice}"));
+        }
     }
 }
 

@@ -2,8 +2,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use offshoot_layer::Limits;
-use offshoot_oci::{ImageConfig, ImageName, Injection, Platform};
+use offshoot_oci::{ImageConfig, ImageName, Injection};
 use offshoot_store::{Area, Digest, Durability, Published, RecordArea, Staging};
 
 use crate::disk::Sharing;
@@ -25,10 +24,8 @@ pub struct BuildOptions {
     pub journal: bool,
     /// Files of the host that are put on top of the image, in that order.
     pub injections: Vec<Injection>,
-    /// Which image of an index; the host's by default.
-    pub platform: Option<Platform>,
-    /// What a layer may ask for.
-    pub limits: Limits,
+    /// How the image is come by.
+    pub pull: PullOptions,
 }
 
 impl Default for BuildOptions {
@@ -38,8 +35,7 @@ impl Default for BuildOptions {
             size: DiskSize::default(),
             journal: true,
             injections: Vec::new(),
-            platform: None,
-            limits: Limits::default(),
+            pull: PullOptions::default(),
         }
     }
 }
@@ -66,14 +62,13 @@ impl Store {
         options: &BuildOptions,
         progress: &dyn Progress,
     ) -> Result<Template, Error> {
-        let pull = PullOptions { platform: options.platform.clone(), limits: options.limits };
-        let image = self.pull(image, &pull, progress)?;
+        let image = self.pull(image, &options.pull, progress)?;
         let mut layers: Vec<Digest> = image.layers.iter().map(|layer| layer.diff_id).collect();
         if !options.injections.is_empty() {
             layers.push(self.pack_injections(
                 &options.injections,
                 layers.len(),
-                &options.limits,
+                &options.pull.limits,
                 progress,
             )?);
         }

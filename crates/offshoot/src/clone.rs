@@ -2,6 +2,7 @@
 
 mod agreement;
 mod damage;
+mod directory;
 mod existing;
 mod guard;
 mod make;

@@ -65,7 +65,7 @@ impl Store {
     }
 
     /// The tree of these layers, and their packs' data by [`SourceId`].
-    fn merge(&self, layers: &[Digest]) -> Result<(Tree, Vec<File>), Error> {
+    pub(crate) fn merge(&self, layers: &[Digest]) -> Result<(Tree, Vec<File>), Error> {
         let mut merge = Merge::new();
         let mut packs = Vec::with_capacity(layers.len());
         for (source, &diff_id) in (0..).map(SourceId).zip(layers) {

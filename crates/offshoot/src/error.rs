@@ -222,6 +222,28 @@ pub enum Error {
         /// What it cannot have.
         what: &'static str,
     },
+    /// What a directory has not.
+    #[error("a clone that is a directory cannot have {what}")]
+    DirectoryExcludes {
+        /// What was asked for.
+        what: &'static str,
+    },
+    /// A clone that is a directory has no disk.
+    #[error("the clone {vm} is a directory: there is no disk to {operation}")]
+    NoDisk {
+        /// The VM.
+        vm: VmId,
+        /// What was to be done to it.
+        operation: &'static str,
+    },
+    /// Files cannot be written into a directory.
+    #[error("cannot unpack to {}", path.display())]
+    Unpack {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        source: offshoot_unpack::Error,
+    },
     /// The filesystem under the store cannot link.
     #[error("{} cannot be hard-linked here; use another strategy", path.display())]
     NoHardlink {
@@ -283,6 +305,14 @@ pub enum Error {
         /// What was to be cloned.
         path: PathBuf,
     },
+    /// An image that is not to be fetched, and is not in the store.
+    #[error("the image {image} for {platform} is not in the store, or not all of it; pull it first")]
+    NotPulled {
+        /// The reference.
+        image: String,
+        /// `os/architecture[/variant]`.
+        platform: String,
+    },
     /// The image has no canonical name: its path is not UTF-8, or has a colon, or the current directory is gone.
     #[error("the image {image} cannot be named in the store")]
     ImageName {
@@ -331,6 +361,8 @@ pub enum ErrorKind {
     Integrity,
     /// The disk is full.
     NoSpace,
+    /// A registry wants credentials, or others.
+    Authentication,
     /// This host or this version cannot do it.
     Unsupported,
     /// The operation was cancelled.
@@ -357,6 +389,8 @@ impl Error {
                 offshoot_oci::ErrorKind::Integrity => ErrorKind::Integrity,
                 offshoot_oci::ErrorKind::Unsupported => ErrorKind::Unsupported,
                 offshoot_oci::ErrorKind::Usage => ErrorKind::Usage,
+                offshoot_oci::ErrorKind::Authentication => ErrorKind::Authentication,
+                offshoot_oci::ErrorKind::Interrupted => ErrorKind::Interrupted,
                 _ => ErrorKind::Failure,
             },
             Self::Layer { source, .. } | Self::Pack { source, .. } | Self::PackUnreadable { source, .. } => {
@@ -385,11 +419,14 @@ impl Error {
             | Self::UnfinishedGrowth { .. }
             | Self::FileChanged { .. } => ErrorKind::Conflict,
             Self::CloneDamaged { .. } => ErrorKind::Integrity,
-            Self::NotFound { .. } | Self::OutputPlace { .. } | Self::NothingToImport { .. } => {
-                ErrorKind::NotFound
-            }
+            Self::NotFound { .. }
+            | Self::NotPulled { .. }
+            | Self::OutputPlace { .. }
+            | Self::NothingToImport { .. } => ErrorKind::NotFound,
             Self::HardlinkWritable
             | Self::StrategyExcludes { .. }
+            | Self::DirectoryExcludes { .. }
+            | Self::NoDisk { .. }
             | Self::NotAFile { .. }
             | Self::NotAName { .. } => ErrorKind::Usage,
             Self::NoReflink { .. }
@@ -401,6 +438,14 @@ impl Error {
             Self::Filesystem { source, .. } => growth::inspect_kind(source),
             Self::SetUuid { source, .. } => growth::uuid_kind(source),
             Self::NotClean { .. } => ErrorKind::Conflict,
+            Self::Unpack { source, .. } => match source {
+                offshoot_unpack::Error::Cancelled => ErrorKind::Interrupted,
+                offshoot_unpack::Error::NotEmpty => ErrorKind::Conflict,
+                offshoot_unpack::Error::Unrepresentable { .. } | offshoot_unpack::Error::NameTaken { .. } => {
+                    ErrorKind::Unsupported
+                }
+                _ => ErrorKind::Failure,
+            },
             Self::Overlay { .. } | Self::Random(_) => ErrorKind::Failure,
             Self::ImageName { source, .. } if source.kind() == io::ErrorKind::InvalidInput => {
                 ErrorKind::Usage

@@ -7,7 +7,7 @@ use crate::clone::new_file;
 use crate::growth::{self, Plan};
 use crate::records::{self, CloneRecord};
 use crate::volume::Volume;
-use crate::{Clone, Error, Store, VmId};
+use crate::{Clone, DiskFormat, Error, Store, VmId};
 
 impl Store {
     /// Makes a VM's disk and the filesystem on it larger; the VM must not be running.
@@ -34,6 +34,9 @@ impl Store {
         let mut clone = self.existing_clone(vm)?;
         if let Some(damage) = self.damage(&clone)? {
             return Err(Error::CloneDamaged { vm: vm.clone(), damage: Box::new(damage), quarantined: None });
+        }
+        if clone.record.format == DiskFormat::Dir {
+            return Err(Error::NoDisk { vm: vm.clone(), operation: "grow" });
         }
         if clone.record.read_only {
             return Err(Error::ReadOnlyDisk { vm: vm.clone() });
@@ -97,7 +100,8 @@ impl Store {
         record: &CloneRecord,
     ) -> Result<(), Error> {
         let durability = record.durability();
-        if durability == Durability::Durable {
+        // A directory was synced as it was made.
+        if durability == Durability::Durable && record.format != DiskFormat::Dir {
             let file = File::open(disk).map_err(Error::io("open", disk))?;
             durability.sync_file(&file, disk)?;
         }

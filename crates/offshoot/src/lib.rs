@@ -40,6 +40,7 @@ mod resize2fs;
 mod snapshot;
 mod store;
 mod template;
+mod unpack;
 mod uuid;
 mod volume;
 
@@ -51,13 +52,18 @@ pub use ids::{IdError, TemplateId, TemplateName, VmId};
 pub use inspect::Inspection;
 pub use offshoot_ext4::Summary as DiskSummary;
 pub use offshoot_layer::Limits;
-pub use offshoot_oci::{ImageConfig, ImageName, ImageNameError, Injection, Platform, Reference};
+pub use offshoot_oci::{
+    Credentials, CredentialsFormError, Environment, ImageConfig, ImageName, ImageNameError, Injection,
+    KeptIn, LocalOptions, Notice, Platform, Reference, RegistryHost, RegistryHostError, RegistryLimits,
+    RegistryOptions, Secret, Unwatched, Watch, login, logout,
+};
 pub use offshoot_store::Digest;
+pub use offshoot_unpack::{RefusedXattr, Summary as UnpackSummary};
 pub use progress::{Event, Progress, Quiet};
-pub use pull::PullOptions;
+pub use pull::{PullOptions, PullPolicy, UnknownPolicy};
 pub use records::{
-    CloneRecord, DiskFormat, ImageIdentity, ImageRecord, LayerRecord, Origin, TemplateIdentity,
-    TemplateRecord,
+    CloneRecord, DirectoryOwnership, DiskFormat, ImageIdentity, ImageRecord, LayerRecord, Origin,
+    TemplateIdentity, TemplateRecord,
 };
 pub use resize2fs::Resize2fsError;
 pub use store::Store;

@@ -1,10 +1,12 @@
 use std::num::NonZero;
+use std::str::FromStr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use offshoot_layer::{Limits, Packed, Request};
 use offshoot_oci::{
-    Document, ImageName, ImageSource, LayerSource, PackedLayer, Platform, SourceImage, media_type,
+    Document, ImageName, ImageSource, LayerSource, LocalOptions, PackedLayer, Platform, RegistryOptions,
+    SourceImage, SourceOptions, media_type,
 };
 use offshoot_store::{Area, Digest, Durability, EntryName, Expected, RecordArea};
 
@@ -19,6 +21,46 @@ pub struct PullOptions {
     pub platform: Option<Platform>,
     /// What a layer may ask for.
     pub limits: Limits,
+    /// When an image is fetched that may be in the store already.
+    pub policy: PullPolicy,
+    /// How registries are talked to. Its place for downloads under way is the store's, unless one is named.
+    pub registry: RegistryOptions,
+    /// How podman's, buildah's and Docker's programs are run.
+    pub local: LocalOptions,
+}
+
+/// When an image is fetched that may be in the store already.
+///
+/// ```
+/// assert_eq!("never".parse(), Ok(offshoot::PullPolicy::Never));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PullPolicy {
+    /// An image of a registry that is in the store, whole, is used as it is; what is on this host is looked at.
+    #[default]
+    Missing,
+    /// The source is always asked what the name stands for now; layers that are packed are not fetched again.
+    Always,
+    /// Only the store is looked at; neither a network nor any other source is needed.
+    Never,
+}
+
+/// A policy that does not exist.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a pull policy: missing, always and never are")]
+pub struct UnknownPolicy(String);
+
+impl FromStr for PullPolicy {
+    type Err = UnknownPolicy;
+
+    fn from_str(text: &str) -> Result<Self, UnknownPolicy> {
+        match text {
+            "missing" => Ok(Self::Missing),
+            "always" => Ok(Self::Always),
+            "never" => Ok(Self::Never),
+            _ => Err(UnknownPolicy(text.to_owned())),
+        }
+    }
 }
 
 /// The most layers that are packed at once; each keeps about two cores busy.
@@ -47,10 +89,26 @@ impl Store {
     ) -> Result<ImageRecord, Error> {
         let platform = options.platform.clone().unwrap_or_else(Platform::host);
         let reference = image.canonical().map_err(Error::image_name(image))?;
+        let is_remote = matches!(image, ImageName::Registry(_));
+        if options.policy == PullPolicy::Never || (options.policy == PullPolicy::Missing && is_remote) {
+            if let Some(record) = self.whole_image(&reference, &platform)? {
+                return Ok(record);
+            }
+            if options.policy == PullPolicy::Never {
+                return Err(Error::NotPulled { image: reference, platform: platform.to_string() });
+            }
+        }
         let spool = self.directory.stage()?;
-        let source = offshoot_oci::open(image, &offshoot_oci::SourceOptions::new(spool.path()))?;
+        let mut registry = options.registry.clone();
+        registry.partials.get_or_insert_with(|| self.directory.downloads());
+        let local = options.local.clone();
+        let source = SourceOptions { registry, local, ..SourceOptions::new(spool.path()) };
+        let source = offshoot_oci::open(image, &source)?;
         let resolved = source.resolve(&platform)?;
-        let layers = self.pack_layers(source.as_ref(), &resolved, &options.limits, progress)?;
+        // A network is waited for more than a processor.
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let parallel = if is_remote { MAX_PARALLEL_LAYERS } else { cores.min(MAX_PARALLEL_LAYERS) };
+        let layers = self.pack_layers(source.as_ref(), &resolved, &options.limits, parallel, progress)?;
         // A pack that was found may be somebody's who has not come to sync it.
         self.directory.sync_area(Area::Layers)?;
         let (manifest, config) = match (resolved.manifest, resolved.config) {
@@ -66,9 +124,28 @@ impl Store {
             pulled_at: records::now(),
             reference,
         };
-        let name = EntryName::encode(&format!("{} {}", record.reference, record.platform));
+        let name = image_entry(&record.reference, &record.platform);
         self.directory.put_record(RecordArea::Images, &name, &record)?;
         Ok(record)
+    }
+
+    /// The image as it was last pulled, if its documents and all its packs are there.
+    fn whole_image(&self, reference: &str, platform: &Platform) -> Result<Option<ImageRecord>, Error> {
+        let name = image_entry(reference, &platform.to_string());
+        let Some(record) = self.directory.record::<ImageRecord>(RecordArea::Images, &name)? else {
+            return Ok(None);
+        };
+        for blob in [record.manifest_digest, record.config_digest] {
+            if !self.directory.has_blob(blob)? {
+                return Ok(None);
+            }
+        }
+        for layer in &record.layers {
+            if !self.directory.contains(Area::Layers, &layer.diff_id.into())? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(record))
     }
 
     /// Packs all layers, several at once, the largest first since the last one to finish counts.
@@ -77,6 +154,7 @@ impl Store {
         source: &dyn ImageSource,
         image: &SourceImage,
         limits: &Limits,
+        parallel: usize,
         progress: &dyn Progress,
     ) -> Result<Vec<LayerRecord>, Error> {
         let count = image.layers.len();
@@ -98,7 +176,6 @@ impl Store {
                 }
             }
         };
-        let parallel = std::thread::available_parallelism().map_or(1, NonZero::get).min(MAX_PARALLEL_LAYERS);
         std::thread::scope(|scope| {
             for _ in 1..parallel.min(count) {
                 scope.spawn(work);
@@ -195,6 +272,11 @@ struct LayerJob<'a> {
     layer: &'a LayerSource,
     limits: &'a Limits,
     progress: &'a dyn Progress,
+}
+
+/// Where the record of an image for a platform is.
+fn image_entry(reference: &str, platform: &str) -> EntryName {
+    EntryName::encode(&format!("{reference} {platform}"))
 }
 
 /// Manifest and config for a source that has neither.

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use offshoot_oci::ImageConfig;
 use offshoot_store::Digest;
+use offshoot_unpack::Ownership;
 use serde::{Deserialize, Serialize};
 
 use crate::file_digest::FileState;
@@ -14,6 +15,7 @@ pub(crate) const TEMPLATE_RECORD: &str = "template.json";
 pub(crate) const CLONE_RECORD: &str = "clone.json";
 pub(crate) const DISK: &str = "rootfs.ext4";
 pub(crate) const OVERLAY: &str = "rootfs.qcow2";
+pub(crate) const DIRECTORY: &str = "rootfs";
 pub(crate) const VERSION: u32 = 1;
 
 /// What a reference stood for on a platform when it was last pulled.
@@ -127,11 +129,11 @@ pub struct CloneRecord {
     pub version: u32,
     /// Whose it is.
     pub vm_id: VmId,
-    /// The form of the disk's file.
+    /// What the root filesystem lies in.
     pub format: DiskFormat,
     /// How it came to be.
     pub strategy: Strategy,
-    /// The disk's size in bytes, as its VM sees it.
+    /// The disk's size in bytes, as its VM sees it; the contents' of a directory.
     pub size_bytes: u64,
     /// The size in bytes that was asked for when the clone was made, if any was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -146,6 +148,9 @@ pub struct CloneRecord {
     /// The filesystem's UUID, if it was to have one of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uuid: Option<FilesystemUuid>,
+    /// What became of owners and modes, in a directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ownership: Option<DirectoryOwnership>,
     /// What its disk was built from, where it is not a copy of the template's: with files of its own, or larger than
     /// the template's filesystem can become.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -158,7 +163,7 @@ pub struct CloneRecord {
     pub created_at: u64,
 }
 
-/// The form of a disk's file.
+/// What a clone's root filesystem lies in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DiskFormat {
@@ -166,6 +171,8 @@ pub enum DiskFormat {
     Raw,
     /// A qcow2 overlay on its template's disk.
     Qcow2,
+    /// No disk but a directory, for virtiofs and libkrun.
+    Dir,
 }
 
 impl DiskFormat {
@@ -174,14 +181,35 @@ impl DiskFormat {
         match self {
             Self::Raw => DISK,
             Self::Qcow2 => OVERLAY,
+            Self::Dir => DIRECTORY,
         }
     }
 
-    /// `raw` or `qcow2`, as VMMs call them.
+    /// `raw` or `qcow2`, as VMMs call them, or `dir`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Raw => "raw",
             Self::Qcow2 => "qcow2",
+            Self::Dir => "dir",
+        }
+    }
+}
+
+/// What became of owners, modes and devices in a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DirectoryOwnership {
+    /// They are the image's.
+    Native,
+    /// Everything belongs to whoever made the clone; what the image says is kept in `user.containers.override_stat`.
+    OverrideXattr,
+}
+
+impl From<Ownership> for DirectoryOwnership {
+    fn from(ownership: Ownership) -> Self {
+        match ownership {
+            Ownership::Native => Self::Native,
+            Ownership::OverrideXattr => Self::OverrideXattr,
         }
     }
 }

@@ -1,6 +1,6 @@
 use crate::clone::DiskRequest;
 use crate::records::CloneRecord;
-use crate::{Clone, Error, Store, VmId, volume};
+use crate::{Clone, DiskFormat, Error, Store, VmId, volume};
 
 impl Store {
     /// Gives a VM the disk that it had when it was cloned, under the same path, in one step; all that it has written is
@@ -36,6 +36,7 @@ impl Store {
                 size_bytes: Some(record.growing_to_bytes.unwrap_or(record.size_bytes)),
                 uuid: record.uuid,
                 read_only: record.read_only,
+                as_directory: record.format == DiskFormat::Dir,
                 built_from: record.built_from.as_ref(),
                 durability: record.durability(),
             },
@@ -44,6 +45,7 @@ impl Store {
         let record = CloneRecord {
             strategy: disk.strategy,
             size_bytes: disk.size_bytes,
+            ownership: disk.ownership.map(Into::into),
             growing_to_bytes: None,
             built_from: disk.built_from,
             ..clone.record

@@ -34,11 +34,14 @@ impl Store {
         if let Some(unfinished_bytes) = record.growing_to_bytes {
             return Err(Error::UnfinishedGrowth { vm: vm.clone(), unfinished_bytes });
         }
+        if record.format == DiskFormat::Dir {
+            return Err(Error::NoDisk { vm: vm.clone(), operation: "make a template of" });
+        }
         let in_use = volume::lock_unused(vm, &clone.path)?;
         let staging = self.directory.stage()?;
         let path = staging.path().join(records::DISK);
         let disk = match record.format {
-            DiskFormat::Raw => copy_for_change(&clone.path, &path)?,
+            DiskFormat::Raw | DiskFormat::Dir => copy_for_change(&clone.path, &path)?,
             DiskFormat::Qcow2 => {
                 let base = self.clone_base(record);
                 let disk = copy_for_change(&base, &path)?;

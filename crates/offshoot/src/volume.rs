@@ -31,7 +31,7 @@ impl Volume {
             Durability::Ephemeral => Access::Write,
         };
         Ok(match format {
-            DiskFormat::Raw => Self::Raw(file),
+            DiskFormat::Raw | DiskFormat::Dir => Self::Raw(file),
             DiskFormat::Qcow2 => {
                 Self::Overlay(Box::new(Overlay::open(path, backing, access).map_err(overlay(path))?))
             }

@@ -30,6 +30,12 @@ impl StoreDir {
         Ok(digest)
     }
 
+    /// Whether there is a blob of that name; it is not read.
+    pub fn has_blob(&self, digest: Digest) -> Result<bool, Error> {
+        let path = self.blob_path(digest);
+        path.try_exists().map_err(Error::io("look for", &path))
+    }
+
     /// Reads a blob of at most `limit` bytes and checks that it is what its name says; `None` where there is none.
     pub fn blob(&self, digest: Digest, limit: u64) -> Result<Option<Vec<u8>>, Error> {
         use io::Read;

@@ -1,7 +1,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::VerifyError;
+use crate::{RemoveError, VerifyError};
 
 /// What can go wrong with a store.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +17,9 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// Something in the store cannot be removed.
+    #[error(transparent)]
+    Remove(#[from] RemoveError),
     /// A directory that holds something else than a store.
     #[error("{} is not an offshoot store and not empty; name another directory with --store", path.display())]
     NotAStore {

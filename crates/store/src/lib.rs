@@ -7,6 +7,7 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 mod area;
 mod blobs;
+mod descent;
 mod digest;
 mod durable;
 mod entry_name;
@@ -14,6 +15,7 @@ mod error;
 mod lock;
 mod quarantine;
 mod record;
+mod removal;
 mod staging;
 mod store_dir;
 mod transfer;
@@ -21,13 +23,15 @@ mod verify;
 mod writeback;
 
 pub use area::{Area, RecordArea};
+pub use descent::open_beneath;
 pub use digest::{Digest, DigestError, Hasher};
 pub use durable::{Durability, NewFile};
 pub use entry_name::EntryName;
 pub use error::Error;
 pub use lock::{KeyLock, lock_disk};
 pub use quarantine::Quarantined;
-pub use staging::{Published, Staging};
+pub use removal::{RemoveError, remove_tree};
+pub use staging::{Published, Staging, unique};
 pub use store_dir::StoreDir;
 pub use transfer::{clone_file, copy_holes, copy_range, copy_range_in_kernel, share_range};
 pub use verify::{Expected, VerifyError, VerifyingReader};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::durable::{self, Durability};
-use crate::{Error, StoreDir, record, staging};
+use crate::{Error, StoreDir, record, remove_tree, staging};
 
 const REASON: &str = "reason.json";
 
@@ -43,7 +43,7 @@ impl StoreDir {
         match fs::rename(path, &target) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let _ = fs::remove_dir_all(&directory);
+                let _ = remove_tree(&directory);
                 return Ok(None);
             }
             Err(error) => return Err(Error::io("move to quarantine", path)(error)),

@@ -7,10 +7,10 @@ use rustix::fs::{CWD, RenameFlags};
 use serde::Serialize;
 
 use crate::durable::{self, Durability};
-use crate::{Area, EntryName, Error, StoreDir, record};
+use crate::{Area, EntryName, Error, StoreDir, record, remove_tree};
 
 /// A name that no other live process or thread draws.
-pub(crate) fn unique() -> String {
+pub fn unique() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let nanoseconds = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
@@ -102,7 +102,7 @@ impl Staging<'_> {
 impl Drop for Staging<'_> {
     fn drop(&mut self) {
         if !self.published {
-            let _ = fs::remove_dir_all(&self.path);
+            let _ = remove_tree(&self.path);
         }
     }
 }
@@ -131,7 +131,7 @@ impl StoreDir {
             Err(error) => return Err(Error::io("take away", &path)(error)),
         }
         durability.sync_directory(durable::parent(&path))?;
-        fs::remove_dir_all(&retired).map_err(Error::io("remove", &retired))?;
+        remove_tree(&retired)?;
         Ok(true)
     }
 }

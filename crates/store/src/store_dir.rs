@@ -8,12 +8,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::durable::{self, Durability};
-use crate::{Area, EntryName, Error, KeyLock, RecordArea, lock, record};
+use crate::{Area, EntryName, Error, KeyLock, RecordArea, lock, record, remove_tree};
 
 const FORMAT: u32 = 1;
 const FORMAT_FILE: &str = "offshoot.json";
 const LOCK_FILE: &str = "lock";
-const OTHER_DIRECTORIES: [&str; 5] = ["blobs", "blobs/sha256", "quarantine", "tmp", "locks"];
+const OTHER_DIRECTORIES: [&str; 6] = ["blobs", "blobs/sha256", "downloads", "quarantine", "tmp", "locks"];
 
 /// An open store. While it is open, this process shares the store's lock: nothing is swept from under it.
 #[derive(Debug)]
@@ -61,6 +61,11 @@ impl StoreDir {
     /// The store's directory, absolute.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// A directory for downloads under way, which outlive whoever made them; stores made long ago may not have it.
+    pub fn downloads(&self) -> PathBuf {
+        self.root.join("downloads")
     }
 
     /// Where an entry of that name is, or would be.
@@ -130,8 +135,11 @@ fn sweep_if_alone(root: &Path, lock: &File, lock_path: &Path) -> Result<(), Erro
     }
     if !leftovers.is_empty() && lock::flock(lock, FlockOperation::NonBlockingLockExclusive, lock_path)? {
         for path in leftovers {
-            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-            drop(removed);
+            if path.is_dir() {
+                let _ = remove_tree(&path);
+            } else {
+                let _ = fs::remove_file(&path);
+            }
         }
     }
     Ok(())

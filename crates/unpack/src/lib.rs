@@ -1,5 +1,4 @@
-//! Writes a [`Tree`](offshoot_tree::Tree) into a directory of the host, for virtiofs and libkrun, and removes
-//! such directories.
+//! Writes a [`Tree`](offshoot_tree::Tree) into a directory of the host, for virtiofs and libkrun.
 //!
 //! It is the one place where names out of images become names on the host, so nothing here is ever looked up
 //! by a path that an image decides alone: every call names one component relative to an open directory, or
@@ -29,7 +28,7 @@
 //! std::fs::create_dir(&path)?;
 //! let summary = unpack(&merge.finish(), &[], &File::open(&path)?, &Options::default())?;
 //! assert_eq!((summary.directories, summary.symlinks), (2, 1));
-//! offshoot_unpack::remove(&path)?;
+//! offshoot_store::remove_tree(&path)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -47,7 +46,6 @@ mod options;
 mod override_stat;
 mod packs;
 mod queue;
-mod remove;
 mod summary;
 mod survey;
 mod target;
@@ -59,6 +57,5 @@ pub use contents::content_bytes;
 pub use error::{Error, Problem};
 pub use options::{Options, Ownership};
 pub use override_stat::OVERRIDE_STAT;
-pub use remove::{RemoveError, remove};
 pub use summary::{RefusedXattr, Summary};
 pub use unpack::unpack;

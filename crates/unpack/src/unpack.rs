@@ -3,9 +3,10 @@ use std::num::NonZero;
 use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, available_parallelism, scope};
 
+use offshoot_store::open_beneath;
 use offshoot_tree::{InodeId, Tree, TreePath};
 
-use crate::descent::{open_below, open_child};
+use crate::descent::open_below;
 use crate::directory::{Job, Maker};
 use crate::failure::{During, Failure};
 use crate::packs::Packs;
@@ -29,7 +30,7 @@ const MAX_WORKERS: usize = 4;
 /// What the host cannot hold and does not matter to files and their contents is counted in the [`Summary`].
 ///
 /// `Ok` says that every name of the tree is there, with its contents, mode, owner (or its record) and time. On
-/// an error, what was made so far is still there: [`remove`](crate::remove) the directory. With
+/// an error, what was made so far is still there: [`remove_tree`](offshoot_store::remove_tree) removes the directory. With
 /// [`Options::sync`], `Ok` also says that it survives a power cut, apart from the directory's own name.
 pub fn unpack(
     tree: &Tree,
@@ -110,7 +111,7 @@ fn open(job: &Job<'_>, id: InodeId) -> Result<File, Error> {
 
 fn open_from(job: &Job<'_>, parent: &File, id: InodeId) -> Result<File, Error> {
     let name = job.survey.place(id).map_or(&b"."[..], |place| place.name.as_bytes());
-    open_child(parent, name).during("open").map_err(|failure| failure.at(job.survey.path(id)))
+    open_beneath(parent, name).during("open").map_err(|failure| failure.at(job.survey.path(id)))
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 use offshoot::{BuildOptions, DiskSize, Store};
 
-use super::pull::limits;
 use crate::arguments::{Arguments, BuildArguments, Format};
 use crate::exit::Error;
 use crate::render::{self, json};
@@ -12,6 +11,7 @@ pub(super) fn run(arguments: &Arguments, build: &BuildArguments) -> Result<(), E
         Store::check_output(output)?;
     }
     let store = session::store(arguments)?;
+    let reporter = session::reporter(arguments)?;
     let size = match (build.size, DiskSize::default()) {
         (Some(size), _) => DiskSize::Bytes(size.0),
         (None, DiskSize::Automatic { headroom_min_bytes, .. }) => {
@@ -24,10 +24,9 @@ pub(super) fn run(arguments: &Arguments, build: &BuildArguments) -> Result<(), E
         size,
         journal: !build.no_journal,
         injections: build.inject.clone(),
-        platform: build.pull.platform.clone(),
-        limits: limits(&build.pull.limits),
+        pull: session::pull_options(arguments, &reporter, &build.pull.source, build.policy),
     };
-    let template = store.build(&build.pull.image, &options, &session::reporter(arguments)?)?;
+    let template = store.build(&build.pull.image, &options, &reporter)?;
     if let Some(output) = &build.output {
         store.export(&template, output)?;
     }

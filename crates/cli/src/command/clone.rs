@@ -1,15 +1,20 @@
-use offshoot::{BuildOptions, Clone, CloneOptions, DiskFormat, ErrorKind, ImageName, Store, Template};
+use offshoot::{
+    BuildOptions, Clone, CloneOptions, DiskFormat, ErrorKind, ImageName, PullOptions, Store, Template,
+};
 
 use super::disk;
-use crate::arguments::{Arguments, CloneArguments};
+use crate::arguments::{Arguments, CloneArguments, Form};
 use crate::exit::Error;
+use crate::progress::Reporter;
 use crate::render;
 use crate::render::vmm::{self, Vmm};
 use crate::session;
 
 pub(super) fn run(arguments: &Arguments, clone: &CloneArguments) -> Result<(), Error> {
     let store = session::store(arguments)?.with_resize2fs(&clone.resize2fs.program);
-    let template = template(arguments, &store, &clone.template)?;
+    let reporter = session::reporter(arguments)?;
+    let pull = session::pull_options(arguments, &reporter, &clone.source, clone.policy);
+    let template = template(&store, &clone.template, pull, &reporter)?;
     let options = CloneOptions {
         strategy: clone.strategy.0,
         size_bytes: clone.size.map(|size| size.0),
@@ -17,6 +22,7 @@ pub(super) fn run(arguments: &Arguments, clone: &CloneArguments) -> Result<(), E
         ephemeral: clone.ephemeral,
         fresh_uuid: clone.fresh_uuid,
         injections: clone.inject.clone(),
+        as_directory: clone.form == Form::Dir,
         recreate: clone.recreate,
     };
     let made = store.clone_template(&template, &clone.vm, &options)?;
@@ -36,6 +42,7 @@ fn print_configuration(store: &Store, vmm: Vmm, clone: &Clone) -> Result<(), Err
         format: match clone.record.format {
             DiskFormat::Raw => vmm::Format::Raw,
             DiskFormat::Qcow2 => vmm::Format::Qcow2 { backing: &backing },
+            DiskFormat::Dir => vmm::Format::Directory,
         },
         read_only: clone.record.read_only,
     };
@@ -43,18 +50,28 @@ fn print_configuration(store: &Store, vmm: Vmm, clone: &Clone) -> Result<(), Err
 }
 
 /// A template's name or id wins over an image of the same spelling.
-fn template(arguments: &Arguments, store: &Store, name: &str) -> Result<Template, Error> {
+fn template(store: &Store, name: &str, pull: PullOptions, reporter: &Reporter) -> Result<Template, Error> {
     if let Some(template) = store.find_template(name)? {
         return Ok(template);
     }
-    let image: ImageName =
-        name.parse().map_err(|error| Error::Name { name: name.to_owned(), reason: error })?;
-    let reporter = session::reporter(arguments)?;
-    store.build(&image, &BuildOptions::default(), &reporter).map_err(|error| match (&image, error.kind()) {
-        // A name without a transport may well be a template's, mistyped.
-        (ImageName::Registry(_), ErrorKind::Unsupported) => {
+    let image = image(name)?;
+    let options = BuildOptions { pull, ..BuildOptions::default() };
+    store.build(&image, &options, reporter).map_err(|error| not_a_template(name, &image, error))
+}
+
+/// What is no template may be an image.
+pub(super) fn image(name: &str) -> Result<ImageName, Error> {
+    name.parse().map_err(|error| Error::Name { name: name.to_owned(), reason: error })
+}
+
+/// A name without a transport may well be a template's, mistyped.
+pub(super) fn not_a_template(name: &str, image: &ImageName, error: offshoot::Error) -> Error {
+    match image {
+        ImageName::Registry(_)
+            if !name.starts_with("docker://") && error.kind() != ErrorKind::Interrupted =>
+        {
             Error::NoTemplate { name: name.to_owned(), source: Box::new(error) }
         }
         _ => error.into(),
-    })
+    }
 }

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use offshoot::{
-    Clone, ImageIdentity, ImageRecord, Origin, Template, TemplateIdentity, TemplateName, TemplateRecord,
+    Clone, DirectoryOwnership, ImageIdentity, ImageRecord, Origin, Template, TemplateIdentity, TemplateName,
+    TemplateRecord, UnpackSummary,
 };
 use serde::Serialize;
 
@@ -100,6 +101,35 @@ pub(crate) fn built<'a>(built: &'a Template, output: Option<&'a Path>) -> Templa
 }
 
 #[derive(Serialize)]
+pub(crate) struct UnpackedJson<'a> {
+    version: u32,
+    path: &'a Path,
+    files: u64,
+    directories: u64,
+    bytes_shared: u64,
+    bytes_copied: u64,
+    specials_recorded: u64,
+    owners_lost: u64,
+    xattrs_refused: u64,
+    times_clamped: u64,
+}
+
+pub(crate) fn unpacked<'a>(path: &'a Path, summary: &UnpackSummary) -> UnpackedJson<'a> {
+    UnpackedJson {
+        version: VERSION,
+        path,
+        files: summary.files,
+        directories: summary.directories,
+        bytes_shared: summary.bytes_shared,
+        bytes_copied: summary.bytes_copied,
+        specials_recorded: summary.specials_recorded,
+        owners_lost: summary.owners_lost,
+        xattrs_refused: summary.xattrs_refused,
+        times_clamped: summary.times_clamped,
+    }
+}
+
+#[derive(Serialize)]
 pub(crate) struct CloneJson<'a> {
     version: u32,
     vm_id: &'a str,
@@ -111,6 +141,8 @@ pub(crate) struct CloneJson<'a> {
     ephemeral: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     uuid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ownership: Option<DirectoryOwnership>,
     template: &'a TemplateIdentity,
     image: Option<&'a ImageIdentity>,
 }
@@ -127,6 +159,7 @@ pub(crate) fn clone(clone: &Clone) -> CloneJson<'_> {
         read_only: record.read_only,
         ephemeral: record.ephemeral,
         uuid: record.uuid.map(|uuid| uuid.to_string()),
+        ownership: record.ownership,
         template: &record.template,
         image: record.image.as_ref(),
     }

@@ -39,7 +39,6 @@ pub(crate) enum Format<'a> {
         backing: &'a Path,
     },
     /// Files of the host's.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no clone is a directory yet"))]
     Directory,
 }
 

@@ -1,7 +1,7 @@
 use offshoot_store::Area;
 
 use super::make::Request;
-use crate::{Clone, Error, Store};
+use crate::{Clone, DiskFormat, Error, Store};
 
 impl Store {
     /// Whether the clone that is there is the one that was asked for. Nothing is re-cloned under a VM: what differs is a
@@ -18,6 +18,10 @@ impl Store {
         if record.template.id != request.template.record.id {
             let (existing, requested) = (record.template.id, request.template.record.id);
             return conflict("template", existing.to_string(), requested.to_string());
+        }
+        if (record.format == DiskFormat::Dir) != options.as_directory {
+            let name = |directory| if directory { "a directory" } else { "a disk" }.to_owned();
+            return conflict("form", name(!options.as_directory), name(options.as_directory));
         }
         if record.read_only != options.read_only {
             return conflict("read-only flag", record.read_only.to_string(), options.read_only.to_string());

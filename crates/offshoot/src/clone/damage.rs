@@ -18,8 +18,8 @@ pub enum Damage {
         /// The disk.
         path: PathBuf,
     },
-    /// Its disk is not a file.
-    #[error("its disk {} is not a file", path.display())]
+    /// Its disk is not a file, or its directory is none.
+    #[error("{} is something else than its record says", path.display())]
     NotAFile {
         /// The disk.
         path: PathBuf,
@@ -72,8 +72,10 @@ impl Store {
     /// `Ok(Some(_))`: no. An error: it could not be looked at, and nothing is known.
     pub(crate) fn damage(&self, clone: &Clone) -> Result<Option<Damage>, Error> {
         let path = || clone.path.clone();
+        let is_directory = clone.record.format == DiskFormat::Dir;
         let metadata = match fs::symlink_metadata(&clone.path) {
-            Ok(metadata) if metadata.is_file() => metadata,
+            Ok(metadata) if metadata.is_dir() && is_directory => return Ok(None),
+            Ok(metadata) if metadata.is_file() && !is_directory => metadata,
             Ok(_) => return Ok(Some(Damage::NotAFile { path: path() })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(Some(Damage::Lost { path: path() }));
@@ -89,6 +91,7 @@ impl Store {
                 Ok(size_damage(clone, metadata.len()))
             }
             DiskFormat::Qcow2 => self.overlay_damage(clone),
+            DiskFormat::Dir => Ok(None),
         }
     }
 

@@ -78,6 +78,7 @@ impl Store {
     pub fn release(&self, vm: &VmId) -> Result<(), Error> {
         let _changing = self.lock_clone(vm)?;
         // A record that cannot be understood must not keep its clone for ever.
+        // A directory in use cannot be told from one that is not.
         for format in [DiskFormat::Raw, DiskFormat::Qcow2] {
             drop(volume::lock_unused(vm, &self.clone_disk(vm, format))?);
         }

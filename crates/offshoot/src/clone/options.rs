@@ -79,6 +79,8 @@ pub struct CloneOptions {
     /// Files of the host that this VM alone gets on top of its template, in that order. Its disk is then built from the
     /// packs of the template's layers.
     pub injections: Vec<Injection>,
+    /// Not a disk but a directory with the files, for virtiofs and libkrun.
+    pub as_directory: bool,
     /// A clone whose disk is lost or damaged is made anew; what is left of it goes to quarantine.
     pub recreate: bool,
 }
@@ -91,6 +93,18 @@ impl CloneOptions {
             (self.fresh_uuid, "a UUID of its own"),
             (!self.injections.is_empty(), "files of its own"),
         ];
+        if self.as_directory {
+            let excluded = [
+                (self.size_bytes.is_some(), "a size"),
+                (self.fresh_uuid, "a UUID of its own"),
+                (self.read_only, "a read-only mode; let the VMM mount it so"),
+                (self.strategy == Some(Strategy::Qcow2), "an overlay"),
+                (self.strategy == Some(Strategy::Hardlink), "hard links to its template"),
+            ];
+            if let Some((_, what)) = excluded.iter().find(|(asked, _)| *asked) {
+                return Err(Error::DirectoryExcludes { what });
+            }
+        }
         match self.strategy {
             Some(Strategy::Hardlink) => {
                 if !self.read_only {

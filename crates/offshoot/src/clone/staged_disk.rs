@@ -4,6 +4,7 @@ use std::path::Path;
 
 use offshoot_ext4::GrowError;
 use offshoot_store::{Durability, clone_file, copy_holes};
+use offshoot_unpack::Ownership;
 
 use crate::disk::Sharing;
 use crate::growth;
@@ -19,6 +20,7 @@ pub(crate) struct DiskRequest<'a> {
     pub(crate) size_bytes: Option<u64>,
     pub(crate) uuid: Option<FilesystemUuid>,
     pub(crate) read_only: bool,
+    pub(crate) as_directory: bool,
     /// Set where the disk is to be built from packs instead of copied.
     pub(crate) built_from: Option<&'a Derivation>,
     pub(crate) durability: Durability,
@@ -29,6 +31,8 @@ pub(crate) struct StagedDisk {
     pub(crate) format: DiskFormat,
     pub(crate) strategy: Strategy,
     pub(crate) size_bytes: u64,
+    /// Of a directory's files.
+    pub(crate) ownership: Option<Ownership>,
     pub(crate) built_from: Option<Derivation>,
 }
 
@@ -39,6 +43,9 @@ impl Store {
         directory: &Path,
         request: &DiskRequest<'_>,
     ) -> Result<StagedDisk, Error> {
+        if request.as_directory {
+            return self.stage_directory(directory, request);
+        }
         let template = &request.template.record;
         if let Some(size_bytes) = request.size_bytes
             && size_bytes < template.size_bytes
@@ -82,6 +89,7 @@ impl Store {
             format,
             strategy: Strategy::Copy,
             size_bytes: template.size_bytes,
+            ownership: None,
             built_from: None,
         };
         let mut file = None;
@@ -151,6 +159,7 @@ impl Store {
             format: DiskFormat::Raw,
             strategy: if emitted.shares { Strategy::Reflink } else { Strategy::Copy },
             size_bytes: emitted.size_bytes,
+            ownership: None,
             built_from: Some(derivation),
         })
     }

@@ -15,7 +15,7 @@ fn strategies() -> [CloneOptions; 3] {
 /// Writes into the guest's view of a disk, at a place that no file has.
 fn scribble(clone: &Clone) {
     match clone.record.format {
-        offshoot::DiskFormat::Raw => {
+        offshoot::DiskFormat::Raw | offshoot::DiskFormat::Dir => {
             let disk = fs::File::options().write(true).open(&clone.path).unwrap();
             disk.write_all_at(&[7; 4096], clone.record.size_bytes - 4096).unwrap();
         }

@@ -2,9 +2,9 @@
 
 use std::fs::File;
 
+use offshoot_store::remove_tree;
 use offshoot_testkit::oracle;
 use offshoot_tree::{Leaf, Metadata, Timestamp};
-use offshoot_unpack::remove;
 use rustix::fs::{AtFlags, Mode, OFlags};
 
 use crate::check::{Directory, overriding};
@@ -41,7 +41,7 @@ fn a_deep_tree_comes_and_goes() {
         assert_eq!((stat.st_mtime, stat.st_mtime_nsec), (5, 6));
     }
     drop(at);
-    remove(&directory.path).unwrap();
+    remove_tree(&directory.path).unwrap();
     assert!(!directory.path.exists());
 }
 
@@ -59,7 +59,7 @@ fn many_in_one_directory() {
     let summary = directory.unpack(&sample, &overriding()).unwrap();
     assert_eq!((summary.symlinks, summary.directories), (100_000, 2003));
     assert_eq!(std::fs::read_dir(directory.path.join("d")).unwrap().count(), 100_000);
-    remove(&directory.path).unwrap();
+    remove_tree(&directory.path).unwrap();
 }
 
 #[test]

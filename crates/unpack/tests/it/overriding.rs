@@ -89,7 +89,7 @@ fn without_privileges() {
         [su("security.capability"), su("system.posix_acl_access"), su("trusted.note"), su(OVERRIDE_STAT)]
     );
     assert_eq!(summary.xattrs_refused, 4);
-    as_nobody(|| offshoot_unpack::remove(&directory.path).unwrap());
+    as_nobody(|| offshoot_store::remove_tree(&directory.path).unwrap());
 }
 
 #[test]

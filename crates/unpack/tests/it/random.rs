@@ -130,6 +130,6 @@ proptest! {
         let directory = Directory::of_nobody();
         as_nobody(|| directory.unpack(&sample, &overriding()).unwrap());
         assert_listed(&directory.path, &recorded(&sample, NOBODY, |name| name.starts_with(b"user.")));
-        as_nobody(|| offshoot_unpack::remove(&directory.path).unwrap());
+        as_nobody(|| offshoot_store::remove_tree(&directory.path).unwrap());
     }
 }

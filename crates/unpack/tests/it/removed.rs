@@ -5,8 +5,8 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
+use offshoot_store::remove_tree;
 use offshoot_testkit::oracle;
-use offshoot_unpack::remove;
 
 use crate::check::{Directory, native};
 use crate::sample::sample;
@@ -28,7 +28,7 @@ fn all_of_it() {
     fs::hard_link(path.join("a/b/7"), path.join("seven")).unwrap();
     rustix::fs::mknodat(rustix::fs::CWD, path.join("fifo"), rustix::fs::FileType::Fifo, 0o600.into(), 0)
         .unwrap();
-    remove(path).unwrap();
+    remove_tree(path).unwrap();
     assert!(!path.exists());
     assert!(path.parent().unwrap().exists());
     assert_eq!(fs::read(victim.path().join("precious")).unwrap(), b"precious");
@@ -54,7 +54,7 @@ fn what_its_owner_may_not_enter() {
             below.pop();
         }
         fs::set_permissions(path, fs::Permissions::from_mode(0o0)).unwrap();
-        remove(path).unwrap();
+        remove_tree(path).unwrap();
         assert!(!path.exists());
     });
 }
@@ -68,10 +68,10 @@ fn not_what_belongs_to_others() {
     let foreign = directory.path.join("foreign");
     fs::create_dir_all(foreign.join("d")).unwrap();
     fs::set_permissions(&foreign, fs::Permissions::from_mode(0o755)).unwrap();
-    let error = as_nobody(|| remove(&directory.path).unwrap_err());
+    let error = as_nobody(|| remove_tree(&directory.path).unwrap_err());
     assert_eq!((error.operation, &error.path), ("remove", &foreign.join("d")), "{error:?}");
     fs::set_permissions(&foreign, fs::Permissions::from_mode(0o700)).unwrap();
-    let error = as_nobody(|| remove(&directory.path).unwrap_err());
+    let error = as_nobody(|| remove_tree(&directory.path).unwrap_err());
     assert_eq!((error.operation, &error.path), ("open", &foreign), "{error:?}");
     give_away(&foreign);
 }
@@ -88,7 +88,7 @@ fn not_what_is_mounted_below() {
         let at = if below.is_empty() { directory.path.clone() } else { directory.path.join(below) };
         fs::create_dir_all(&at).unwrap();
         let _mount = Bound::new(other.path(), &at);
-        let error = remove(&directory.path).unwrap_err();
+        let error = remove_tree(&directory.path).unwrap_err();
         assert_eq!((error.path.as_path(), error.source.kind()), (at.as_path(), ErrorKind::CrossesDevices));
         assert_eq!(fs::read(other.path().join("precious")).unwrap(), b"precious");
     }
@@ -118,14 +118,18 @@ fn only_directories() {
     fs::write(&file, b"").unwrap();
     symlink(&directory.path, &link).unwrap();
     for path in [&file, &link] {
-        let error = remove(path).unwrap_err();
+        let error = remove_tree(path).unwrap_err();
         assert_eq!(error.operation, "open");
         assert!(path.symlink_metadata().is_ok() && directory.path.exists());
     }
-    let error = remove(&parent.join("missing")).unwrap_err();
+    let error = remove_tree(&parent.join("missing")).unwrap_err();
     assert_eq!(error.source.kind(), ErrorKind::NotFound);
     for path in ["/", "..", "rootfs/..", ""] {
-        assert_eq!(remove(Path::new(path)).unwrap_err().source.kind(), ErrorKind::InvalidInput, "{path}");
+        assert_eq!(
+            remove_tree(Path::new(path)).unwrap_err().source.kind(),
+            ErrorKind::InvalidInput,
+            "{path}"
+        );
     }
 }
 
@@ -141,6 +145,6 @@ fn what_was_unpacked() {
     }
     let directory = Directory::new();
     directory.unpack(&sample, &native()).unwrap();
-    remove(&directory.path).unwrap();
+    remove_tree(&directory.path).unwrap();
     assert!(!directory.path.exists());
 }

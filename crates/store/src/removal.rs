@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::descent::{child_handle, open_child};
+use crate::descent::{handle_beneath, open_beneath};
 
 /// How many directories are kept open on the way down.
 const MAX_OPEN: usize = 32;
@@ -34,7 +34,7 @@ pub struct RemoveError {
 /// meanwhile can make it fail, but not remove anything outside.
 ///
 /// `Ok` says that it is gone. A path that leads nowhere is an error, of kind `NotFound`.
-pub fn remove(directory: &Path) -> Result<(), RemoveError> {
+pub fn remove_tree(directory: &Path) -> Result<(), RemoveError> {
     let fail = |operation, source: io::Error| RemoveError { operation, path: directory.to_owned(), source };
     let Some(name) = directory.file_name() else {
         return Err(fail("remove", io::ErrorKind::InvalidInput.into()));
@@ -201,11 +201,11 @@ fn unlink(directory: BorrowedFd<'_>, name: &CStr) -> Result<bool, Stopped> {
 
 /// Opens a directory, also where its mode forbids that to its owner.
 fn open(parent: impl AsFd, name: &[u8]) -> rustix::io::Result<File> {
-    match open_child(&parent, name) {
+    match open_beneath(&parent, name) {
         Err(Errno::ACCESS) => {
-            let handle = child_handle(&parent, name)?;
+            let handle = handle_beneath(&parent, name)?;
             rustix::fs::chmod(format!("/proc/self/fd/{}", handle.as_raw_fd()), Mode::RWXU)?;
-            open_child(&handle, b".")
+            open_beneath(&handle, b".")
         }
         result => result,
     }

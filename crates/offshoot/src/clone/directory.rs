@@ -1,0 +1,74 @@
+use std::fs::{DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use offshoot_store::{Digest, Durability, remove_tree};
+use offshoot_unpack::{Ownership, Summary};
+
+use super::DiskRequest;
+use super::staged_disk::StagedDisk;
+use crate::{DiskFormat, Error, Store, Strategy};
+
+impl Store {
+    /// Makes a clone's directory in one that nobody sees yet.
+    pub(super) fn stage_directory(
+        &self,
+        staging: &Path,
+        request: &DiskRequest<'_>,
+    ) -> Result<StagedDisk, Error> {
+        let template = &request.template.record;
+        let derivation = request.built_from.or(template.derivation());
+        let derivation = derivation.ok_or(Error::NotBuilt { id: template.id })?;
+        let path = staging.join(DiskFormat::Dir.file());
+        let summary = self.unpack_layers(&derivation.layers, &path, request.durability, &crate::Quiet)?;
+        if request.strategy == Some(Strategy::Reflink)
+            && summary.bytes_shared == 0
+            && summary.bytes_copied > 0
+        {
+            return Err(Error::NoReflink { path });
+        }
+        Ok(StagedDisk {
+            format: DiskFormat::Dir,
+            strategy: if summary.bytes_shared > 0 { Strategy::Reflink } else { Strategy::Copy },
+            size_bytes: summary.bytes_shared + summary.bytes_copied,
+            ownership: Some(ownership()),
+            built_from: request.built_from.cloned(),
+        })
+    }
+
+    /// Makes a directory and writes into it what these layers merge to; what was made goes again if that fails.
+    pub(crate) fn unpack_layers(
+        &self,
+        layers: &[Digest],
+        path: &Path,
+        durability: Durability,
+        progress: &dyn crate::Progress,
+    ) -> Result<Summary, Error> {
+        let (tree, packs) = self.merge(layers)?;
+        progress.event(crate::Event::BuildStarted { bytes: offshoot_unpack::content_bytes(&tree) });
+        DirBuilder::new().mode(0o700).create(path).map_err(Error::io("create", path))?;
+        let wrote = |bytes| progress.event(crate::Event::BuildWrote { bytes });
+        let cancelled = || progress.cancelled();
+        let options = offshoot_unpack::Options {
+            ownership: ownership(),
+            sync: durability == Durability::Durable,
+            progress: Some(&wrote),
+            cancelled: Some(&cancelled),
+        };
+        let unpacked = File::open(path).map_err(Error::io("open", path)).and_then(|directory| {
+            offshoot_unpack::unpack(&tree, &packs, &directory, &options)
+                .map_err(|source| Error::Unpack { path: path.to_owned(), source })
+        });
+        if unpacked.is_err() {
+            // What went wrong first is what is told.
+            let _ = remove_tree(path);
+        } else {
+            progress.event(crate::Event::BuildFinished { reused: false });
+        }
+        unpacked
+    }
+}
+
+fn ownership() -> Ownership {
+    Ownership::for_this_process()
+}

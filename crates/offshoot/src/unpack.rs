@@ -1,0 +1,95 @@
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use offshoot_store::{Digest, Durability, remove_tree};
+use offshoot_unpack::Summary;
+
+use crate::{Error, ImageName, Progress, PullOptions, Store, Template};
+
+impl Store {
+    /// Pulls an image and writes its root filesystem into a directory, which must not exist, or be empty.
+    ///
+    /// The directory comes into being whole or not at all, synced. As root, owners, devices and all are the image's;
+    /// otherwise they are kept in `user.containers.override_stat` beside each file. Setuid programs are real: keep it
+    /// below a directory that only its owner can enter.
+    ///
+    /// ```
+    /// # use offshoot::*;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let root = directory.path().join("store");
+    /// # let store = Store::open(&root)?;
+    /// let rootfs = directory.path().join("rootfs");
+    /// let summary = store.unpack(&"scratch:".parse()?, &PullOptions::default(), &rootfs, &Quiet)?;
+    /// assert_eq!(summary.directories, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn unpack(
+        &self,
+        image: &ImageName,
+        options: &PullOptions,
+        directory: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Summary, Error> {
+        check_directory(directory)?;
+        let image = self.pull(image, options, progress)?;
+        let layers: Vec<Digest> = image.layers.iter().map(|layer| layer.diff_id).collect();
+        self.unpack_to(&layers, directory, progress)
+    }
+
+    /// Writes what a template was built from into a directory, as [`unpack`](Self::unpack) does.
+    pub fn unpack_template(
+        &self,
+        template: &Template,
+        directory: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Summary, Error> {
+        check_directory(directory)?;
+        let derivation = template.record.derivation().ok_or(Error::NotBuilt { id: template.record.id })?;
+        self.unpack_to(&derivation.layers, directory, progress)
+    }
+
+    fn unpack_to(
+        &self,
+        layers: &[Digest],
+        directory: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Summary, Error> {
+        let directory = std::path::absolute(directory).map_err(Error::io("find", directory))?;
+        let parent = directory.parent().ok_or_else(|| Error::OutputPlace { path: directory.clone() })?;
+        let mut name = OsString::from(".");
+        name.push(directory.file_name().unwrap_or_default());
+        name.push(format!(".offshoot-{}", offshoot_store::unique()));
+        let staged = parent.join(name);
+        let summary = self.unpack_layers(layers, &staged, Durability::Durable, progress)?;
+        // Replaces an empty directory, and no other.
+        let renamed = fs::rename(&staged, &directory).map_err(|error| match error.kind() {
+            io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists => {
+                Error::OutputExists { path: directory.clone() }
+            }
+            _ => Error::io("rename to", &directory)(error),
+        });
+        if let Err(error) = renamed {
+            let _ = remove_tree(&staged);
+            return Err(error);
+        }
+        Durability::Durable.sync_directory(parent)?;
+        Ok(summary)
+    }
+}
+
+/// Known before the work is done; the rename looks again.
+fn check_directory(directory: &Path) -> Result<(), Error> {
+    match fs::read_dir(directory) {
+        Ok(mut entries) => match entries.next() {
+            None => Ok(()),
+            Some(_) => Err(Error::OutputExists { path: directory.to_owned() }),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Store::check_output(directory),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            Err(Error::OutputExists { path: directory.to_owned() })
+        }
+        Err(error) => Err(Error::io("look at", directory)(error)),
+    }
+}

@@ -52,18 +52,23 @@ pub fn finish_grow(device: &dyn Device, sync: bool) -> Result<Finished, GrowErro
 }
 
 /// Writes everything to its place.
-fn replay(disk: &Disk<'_>, log: &mut Log, transaction: &Transaction, sync: bool) -> Result<(), GrowError> {
+fn replay(
+    disk: &Disk<'_>,
+    log: &mut Log,
+    transaction: &Transaction<'_>,
+    sync: bool,
+) -> Result<(), GrowError> {
     let damaged = || InspectError::damaged("the journal of an interrupted growth");
     let first = superblock_block(&disk.shape);
-    let block = transaction.blocks.iter().find(|(number, _)| *number == first).ok_or_else(damaged)?;
-    let bytes = block.1.get(superblock_offset(&disk.shape)..).unwrap_or_default();
+    let block = transaction.pieces.iter().find(|piece| piece.first == first).ok_or_else(damaged)?;
+    let bytes = block.bytes.get(superblock_offset(&disk.shape)..).unwrap_or_default();
     let (superblock, _) = Superblock::read_from_prefix(bytes).map_err(|_| damaged())?;
     let superblock = recovered(&superblock);
     let shape = Shape::of(&superblock, disk.device_bytes)?;
     if shape.block_bytes != disk.shape.block_bytes || shape.blocks < disk.shape.blocks {
         return Err(damaged().into());
     }
-    steps::write_blocks(disk.device, shape.block_bytes, transaction.all_but(first))?;
+    steps::write_pieces(disk.device, shape.block_bytes, transaction.all_but(first))?;
     let table = disk.read_blocks(disk.table_start(), shape.descriptor_blocks)?;
     steps::write_backups(disk.device, &shape, &superblock, &table, 0..shape.groups)?;
     conclude(disk, log, &superblock, sync)

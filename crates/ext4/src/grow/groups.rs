@@ -9,8 +9,10 @@ use zerocopy::IntoBytes;
 
 use crate::bitmap;
 use crate::group_descriptor::{GroupDescriptor, GroupFlags, RawGroupDescriptor};
+use crate::grow::steps::piece;
 use crate::halves::{index, low16, low32};
 use crate::inspect::{Disk, InspectError, Shape};
+use crate::journal::Piece;
 use crate::sums::Sums;
 
 /// What changes with the groups.
@@ -20,9 +22,9 @@ pub(super) struct Groups {
     /// How many of its blocks, from the first on, are as they were.
     pub(super) unchanged_blocks: u64,
     /// The bitmap of the group that was the last, if it has one: where, and what.
-    pub(super) old_bitmap: Option<(u64, Vec<u8>)>,
+    pub(super) old_bitmap: Option<Piece<'static>>,
     /// Bitmaps that nobody reads before the descriptors say that they are there: where, and what.
-    pub(super) fresh_bitmaps: Vec<(u64, Vec<u8>)>,
+    pub(super) fresh_bitmaps: Vec<Piece<'static>>,
     /// Free blocks that there are more than before.
     pub(super) free_blocks: u64,
 }
@@ -104,7 +106,7 @@ impl Groups {
         bitmap::set(&mut bytes, new.group_blocks(group)..new.blocks_per_group);
         raw.set_flags(descriptor.flags - GroupFlags::BLOCK_UNINIT);
         raw.set_free_blocks(descriptor.free_blocks, disk.sums.bitmap(&bytes));
-        self.fresh_bitmaps.push((descriptor.block_bitmap, bytes));
+        self.fresh_bitmaps.push(piece(descriptor.block_bitmap, bytes));
         Ok(())
     }
 
@@ -134,7 +136,7 @@ impl Groups {
             }
             bitmap::clear(&mut bytes, before..after);
             checksum = disk.sums.bitmap(&bytes);
-            self.old_bitmap = Some((number, bytes));
+            self.old_bitmap = Some(piece(number, bytes));
         }
         raw.set_free_blocks(low32(u64::from(descriptor.free_blocks) + after - before), checksum);
         self.put(disk, last, raw);
@@ -160,7 +162,7 @@ impl Groups {
             bitmap::set(&mut bytes, 0..used);
             bitmap::set(&mut bytes, blocks..new.blocks_per_group);
             checksum = disk.sums.bitmap(&bytes);
-            self.fresh_bitmaps.push((bitmap_block, bytes));
+            self.fresh_bitmaps.push(piece(bitmap_block, bytes));
         } else {
             flags |= GroupFlags::BLOCK_UNINIT;
         }

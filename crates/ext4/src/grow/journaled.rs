@@ -48,13 +48,11 @@ impl Grow {
         let after = recovering(&self.after);
         let sequence = log.superblock.sequence();
         let marker = marker(&before, &after);
-        let transaction = Transaction { sequence, marker, blocks: self.joint_with(&after) };
+        let transaction = Transaction { sequence, marker, pieces: self.joint_with(&after) };
         let encoded = transaction.encode(&log)?;
 
         self.enlarge(device)?;
-        for write in &self.ahead {
-            device.write(write.offset, &write.bytes)?;
-        }
+        steps::write_pieces(device, self.new.block_bytes, &self.ahead)?;
         steps::write_backups(device, &self.new, &self.after, &self.table, self.old.groups..self.new.groups)?;
         log.write(&disk, &encoded)?;
         device.barrier(sync)?;
@@ -64,7 +62,7 @@ impl Grow {
         // From here on it has its new size.
         log.set_start(&disk, log.first(), sequence)?;
         device.barrier(sync)?;
-        steps::write_blocks(device, self.new.block_bytes, transaction.all_but(superblock_block(&self.new)))?;
+        steps::write_pieces(device, self.new.block_bytes, transaction.all_but(superblock_block(&self.new)))?;
         steps::write_backups(device, &self.new, &self.after, &self.table, 0..self.old.groups)?;
         conclude(&disk, &mut log, &self.after, sync)
     }

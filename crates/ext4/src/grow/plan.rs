@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 
 use zerocopy::IntoBytes;
@@ -5,11 +6,12 @@ use zerocopy::IntoBytes;
 use crate::device::Device;
 use crate::features::Incompat;
 use crate::grow::groups::Groups;
-use crate::grow::steps::{self, Write};
+use crate::grow::steps::{self, piece};
 use crate::grow::unfinished::{self, Unfinished};
 use crate::grow::{GrowError, resize_inode, supported};
 use crate::halves::{high32, index, length, low16, low32};
 use crate::inspect::{Disk, InspectError, Shape, State};
+use crate::journal::Piece;
 use crate::superblock::{self, Superblock};
 
 /// The granularity of sizes, in bytes.
@@ -28,9 +30,9 @@ pub struct Grow {
     /// All group descriptors.
     pub(super) table: Vec<u8>,
     /// What nobody reads as long as the filesystem has its old size, but for backups in new groups.
-    pub(super) ahead: Vec<Write>,
-    /// Blocks of the old filesystem that must change together, ascending; the superblock's own is the first.
-    pub(super) joint: Vec<(u64, Vec<u8>)>,
+    pub(super) ahead: Vec<Piece<'static>>,
+    /// Blocks of the old filesystem that must change together, ascending; the superblock's own is the first piece.
+    pub(super) joint: Vec<Piece<'static>>,
 }
 
 impl Grow {
@@ -89,26 +91,25 @@ impl Grow {
     fn fill(&mut self, disk: &Disk<'_>) -> Result<(), InspectError> {
         let groups = Groups::new(disk, &self.new)?;
         self.after = superblock(disk, &self.new, groups.free_blocks)?;
-        let mut joint = resize_inode::changes(disk, &self.new)?;
-        joint.extend(groups.old_bitmap);
-        let block_bytes = index(self.new.block_bytes);
-        let table = groups.table.chunks_exact(block_bytes).map(<[u8]>::to_vec);
-        joint.extend((disk.table_start()..).zip(table).skip(index(groups.unchanged_blocks)));
+        let block_bytes = self.new.block_bytes;
         let first = superblock_block(&self.new);
-        joint.push((first, disk.read_blocks(first, 1)?));
-        joint.sort_unstable_by_key(|(number, _)| *number);
+        let mut joint = vec![piece(first, disk.read_blocks(first, 1)?)];
+        let unchanged = index(groups.unchanged_blocks.saturating_mul(block_bytes));
+        let changed = groups.table.get(unchanged..).unwrap_or_default().to_vec();
+        joint.push(piece(disk.table_start().saturating_add(groups.unchanged_blocks), changed));
+        joint.extend(resize_inode::changes(disk, &self.new)?);
+        joint.extend(groups.old_bitmap);
+        joint.sort_unstable_by_key(|piece| piece.first);
         // No block has two meanings, unless somebody made it so.
-        if joint.windows(2).any(|pair| matches!(pair, [(a, _), (b, _)] if a == b))
-            || joint.first().is_none_or(|(number, _)| *number != first)
-        {
-            return Err(InspectError::damaged("where metadata lies"));
+        let mut end = first;
+        for piece in &joint {
+            if piece.first < end {
+                return Err(InspectError::damaged("where metadata lies"));
+            }
+            end = piece.first.saturating_add(piece.blocks(block_bytes));
         }
         self.joint = joint;
-        self.ahead = groups
-            .fresh_bitmaps
-            .into_iter()
-            .map(|(number, bytes)| Write { offset: number.saturating_mul(self.new.block_bytes), bytes })
-            .collect();
+        self.ahead = groups.fresh_bitmaps;
         self.table = groups.table;
         Ok(())
     }
@@ -143,9 +144,8 @@ impl Grow {
         if !self.grows() {
             return 0;
         }
-        let joint = self.joint.iter().map(|(_, bytes)| bytes.len());
-        let ahead = self.ahead.iter().map(|write| write.bytes.len());
-        let once = joint.chain(ahead).fold(0, |sum: u64, bytes| sum.saturating_add(length(bytes)));
+        let once = self.joint.iter().chain(&self.ahead).map(|piece| length(piece.bytes.len()));
+        let once = once.fold(0, u64::saturating_add);
         let backup = length(self.table.len()).saturating_add(self.new.block_bytes);
         once.saturating_add(backup.saturating_mul(length(self.new.backup_groups().count())))
     }
@@ -160,10 +160,9 @@ impl Grow {
             return Ok(());
         }
         self.check_unchanged(&Disk::open(device)?)?;
-        for write in &self.ahead {
-            device.write(write.offset, &write.bytes)?;
-        }
-        steps::write_blocks(device, self.new.block_bytes, &self.joint_with(&self.after))?;
+        let block_bytes = self.new.block_bytes;
+        steps::write_pieces(device, block_bytes, &self.ahead)?;
+        steps::write_pieces(device, block_bytes, &self.joint_with(&self.after))?;
         steps::write_backups(device, &self.new, &self.after, &self.table, 0..self.new.groups)?;
         Ok(())
     }
@@ -182,10 +181,14 @@ impl Grow {
     }
 
     /// The joint change, with this superblock in its place.
-    pub(super) fn joint_with(&self, superblock: &Superblock) -> Vec<(u64, Vec<u8>)> {
-        let mut joint = self.joint.clone();
-        if let Some((_, block)) = joint.first_mut() {
-            put_superblock(&self.new, block, superblock);
+    pub(super) fn joint_with(&self, superblock: &Superblock) -> Vec<Piece<'_>> {
+        let mut joint: Vec<Piece<'_>> = self
+            .joint
+            .iter()
+            .map(|piece| Piece { first: piece.first, bytes: Cow::Borrowed(&*piece.bytes) })
+            .collect();
+        if let Some(piece) = joint.first_mut() {
+            put_superblock(&self.new, piece.bytes.to_mut(), superblock);
         }
         joint
     }
@@ -193,11 +196,14 @@ impl Grow {
 
 impl fmt::Debug for Grow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let range =
+            |piece: &Piece<'_>| piece.first..piece.first.saturating_add(piece.blocks(self.new.block_bytes));
+        let joint: Vec<_> = self.joint.iter().map(range).collect();
         f.debug_struct("Grow")
             .field("old", &self.old)
             .field("new", &self.new)
             .field("device_bytes", &self.device_bytes)
-            .field("joint_blocks", &self.joint.iter().map(|(number, _)| *number).collect::<Vec<_>>())
+            .field("joint_blocks", &joint)
             .field("written_bytes", &self.written_bytes())
             .finish_non_exhaustive()
     }

@@ -8,16 +8,18 @@
 
 use zerocopy::IntoBytes;
 
+use crate::grow::steps::piece;
 use crate::halves::{index, length, low32};
 use crate::inode::{self, InodeFlags};
 use crate::inspect::{Disk, InspectError, Shape, StoredInode};
+use crate::journal::Piece;
 
 /// Where `i_block` has the double-indirect block (`EXT4_DIND_BLOCK`).
 const DOUBLE_INDIRECT: usize = 13;
 
 /// The blocks of the resize inode that growth to a shape changes: where, and what. Descriptor blocks that come
 /// into use are not among them.
-pub(super) fn changes(disk: &Disk<'_>, new: &Shape) -> Result<Vec<(u64, Vec<u8>)>, InspectError> {
+pub(super) fn changes(disk: &Disk<'_>, new: &Shape) -> Result<Vec<Piece<'static>>, InspectError> {
     let old = &disk.shape;
     let backups = |shape: &Shape| length(shape.backup_groups().count());
     let mut changes = Vec::new();
@@ -30,15 +32,14 @@ pub(super) fn changes(disk: &Disk<'_>, new: &Shape) -> Result<Vec<(u64, Vec<u8>)
     let number = double_indirect(disk, &inode)?;
     let mut block = disk.read_blocks(number, 1)?;
     take(disk, new, &mut block)?;
-    changes.push((number, block));
+    changes.push(piece(number, block));
     let stays = disk.table_start() + new.descriptor_blocks;
     if backups(old) != backups(new) && new.reserved_blocks > 0 {
-        let bytes = disk.read_blocks(stays, new.reserved_blocks)?;
-        for (number, block) in (stays..).zip(bytes.chunks_exact(index(old.block_bytes))) {
-            let mut block = block.to_vec();
-            name_backups(disk, new, number, &mut block)?;
-            changes.push((number, block));
+        let mut bytes = disk.read_blocks(stays, new.reserved_blocks)?;
+        for (number, block) in (stays..).zip(bytes.chunks_exact_mut(index(old.block_bytes))) {
+            name_backups(disk, new, number, block)?;
         }
+        changes.push(piece(stays, bytes));
     }
     let file_blocks = 1 + new.reserved_blocks * (1 + backups(new));
     changes.push(with_blocks(disk, &inode, file_blocks)?);
@@ -102,7 +103,7 @@ fn with_blocks(
     disk: &Disk<'_>,
     inode: &StoredInode,
     file_blocks: u64,
-) -> Result<(u64, Vec<u8>), InspectError> {
+) -> Result<Piece<'static>, InspectError> {
     let shape = &disk.shape;
     let mut block = disk.read_blocks(inode.block, 1)?;
     let bytes = block.get_mut(inode.offset..).and_then(|rest| rest.get_mut(..index(shape.inode_bytes)));
@@ -115,5 +116,5 @@ fn with_blocks(
     for (to, from) in bytes.iter_mut().zip(raw.as_bytes()) {
         *to = *from;
     }
-    Ok((inode.block, block))
+    Ok(piece(inode.block, block))
 }

@@ -7,39 +7,25 @@ use zerocopy::IntoBytes;
 use crate::device::{Device, DeviceError};
 use crate::halves::{index, length, low32};
 use crate::inspect::Shape;
+use crate::journal::Piece;
 use crate::sums::Sums;
 use crate::superblock::{self, Superblock};
 
-/// How much is gathered for one write.
-const RUN_BYTES: usize = 1 << 20;
-
-/// Bytes and where they go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Write {
-    pub(super) offset: u64,
-    pub(super) bytes: Vec<u8>,
+/// Blocks that are to be written.
+pub(super) fn piece(first: u64, bytes: Vec<u8>) -> Piece<'static> {
+    Piece { first, bytes: bytes.into() }
 }
 
-/// Writes blocks, ascending, neighbours together.
-pub(super) fn write_blocks<'a>(
+/// Writes pieces to their places.
+pub(super) fn write_pieces<'a>(
     device: &dyn Device,
     block_bytes: u64,
-    blocks: impl IntoIterator<Item = &'a (u64, Vec<u8>)>,
+    pieces: impl IntoIterator<Item = &'a Piece<'a>>,
 ) -> Result<(), DeviceError> {
-    let mut run: Vec<u8> = Vec::new();
-    let mut start = 0;
-    for (number, bytes) in blocks {
-        let offset = number.saturating_mul(block_bytes);
-        if !run.is_empty() && (offset != length(run.len()).saturating_add(start) || run.len() >= RUN_BYTES) {
-            device.write(start, &run)?;
-            run.clear();
-        }
-        if run.is_empty() {
-            start = offset;
-        }
-        run.extend_from_slice(bytes);
+    for piece in pieces {
+        device.write(piece.first.saturating_mul(block_bytes), &piece.bytes)?;
     }
-    if run.is_empty() { Ok(()) } else { device.write(start, &run) }
+    Ok(())
 }
 
 /// Writes the primary superblock, by one write.

@@ -18,7 +18,7 @@ pub(crate) enum Unfinished {
     /// The transaction is in the log, but does not count yet.
     Prepared,
     /// The transaction counts: whoever replays the journal makes the filesystem larger.
-    Committed(Box<Log>, Transaction),
+    Committed(Box<Log>, Transaction<'static>),
     /// All is in its place, and the log is empty again.
     InPlace,
 }

@@ -9,4 +9,4 @@ mod transaction;
 pub(crate) use log::{Log, LogError};
 pub use problem::JournalProblem;
 pub(crate) use superblock::{JournalSuperblock, MIN_FILESYSTEM_BLOCKS, default_blocks};
-pub(crate) use transaction::{Marker, Transaction};
+pub(crate) use transaction::{Marker, Piece, Transaction};

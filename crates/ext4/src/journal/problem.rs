@@ -28,6 +28,9 @@ pub enum JournalProblem {
         /// Those of `s_feature_incompat`.
         incompat: u32,
     },
+    /// The filesystem has more blocks than the journal can number.
+    #[error("the journal has no room for block numbers of more than 32 bits")]
+    NarrowTags,
     /// The change is larger than the journal.
     #[error("the journal has room for {has_blocks} blocks, but {needed_blocks} are needed")]
     TooSmall {

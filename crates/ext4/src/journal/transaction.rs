@@ -1,5 +1,6 @@
 //! Transactions as jbd2 writes them (`fs/jbd2/commit.c`) and replays them (`fs/jbd2/recovery.c`).
 
+use std::borrow::Cow;
 use std::mem::size_of;
 
 use zerocopy::big_endian::{U16, U32, U64};
@@ -7,7 +8,7 @@ use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 use crate::checksum::Checksum;
 use crate::device::DeviceError;
-use crate::halves::{high32, length, low16, low32};
+use crate::halves::{high32, index, length, low16, low32};
 use crate::inspect::Disk;
 use crate::journal::JournalProblem;
 use crate::journal::log::{Format, Log, LogSums};
@@ -22,6 +23,8 @@ const ESCAPED: u32 = 1;
 const SAME_UUID: u32 = 2;
 /// `JBD2_FLAG_LAST_TAG`.
 const LAST: u32 = 8;
+/// What follows a tag without [`SAME_UUID`].
+const UUID_BYTES: usize = 16;
 
 /// The head of every block of the log that is not data, `struct journal_header_s`.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -101,6 +104,12 @@ impl Format {
         if self.sums == LogSums::None { self.block_bytes } else { self.block_bytes.saturating_sub(4) }
     }
 
+    /// How many blocks a descriptor can name: the first tag is followed by a UUID.
+    fn most_tags(self) -> usize {
+        let room = self.tags_end().saturating_sub(size_of::<Header>()).saturating_sub(UUID_BYTES);
+        room.checked_div(self.tag_bytes()).unwrap_or(0)
+    }
+
     fn seed(self) -> Option<Checksum> {
         match self.sums {
             LogSums::None => None,
@@ -162,42 +171,66 @@ impl Format {
     }
 }
 
-/// Blocks that come to their places together or not at all.
+/// Blocks that lie together.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Transaction {
-    pub(crate) sequence: u32,
-    pub(crate) marker: Marker,
-    /// Where each block belongs, and its bytes.
-    pub(crate) blocks: Vec<(u64, Vec<u8>)>,
+pub(crate) struct Piece<'a> {
+    /// The first block's number.
+    pub(crate) first: u64,
+    /// Whole blocks, one at the least.
+    pub(crate) bytes: Cow<'a, [u8]>,
 }
 
-impl Transaction {
-    /// Its blocks but for the one that belongs there.
-    pub(crate) fn all_but(&self, block: u64) -> impl Iterator<Item = &(u64, Vec<u8>)> {
-        self.blocks.iter().filter(move |(number, _)| *number != block)
+impl Piece<'_> {
+    /// How many blocks they are.
+    pub(crate) fn blocks(&self, block_bytes: u64) -> u64 {
+        length(self.bytes.len()).checked_div(block_bytes).unwrap_or(0)
+    }
+}
+
+/// Blocks that come to their places together or not at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Transaction<'a> {
+    pub(crate) sequence: u32,
+    pub(crate) marker: Marker,
+    pub(crate) pieces: Vec<Piece<'a>>,
+}
+
+impl Transaction<'_> {
+    /// Its blocks but for the piece that begins there.
+    pub(crate) fn all_but(&self, block: u64) -> impl Iterator<Item = &Piece<'_>> {
+        self.pieces.iter().filter(move |piece| piece.first != block)
+    }
+
+    /// All blocks and their numbers.
+    fn blocks(&self, format: Format) -> impl Iterator<Item = (u64, &[u8])> {
+        self.pieces
+            .iter()
+            .flat_map(move |piece| (piece.first..).zip(piece.bytes.chunks_exact(format.block_bytes.max(1))))
     }
 
     /// Its blocks of a log, the commit included, and a block of zeros where the next one would begin.
     pub(crate) fn encode(&self, log: &Log) -> Result<Vec<u8>, JournalProblem> {
         let format = log.format;
-        if !format.wide && self.blocks.iter().any(|(block, _)| high32(*block) != 0) {
-            return Err(JournalProblem::Features { compat: 0, incompat: 0 });
-        }
-        let mut bytes = Vec::new();
-        let mut blocks = self.blocks.as_slice();
-        let mut first = true;
-        while !blocks.is_empty() {
-            let (descriptor, used, data) = self.descriptor(format, blocks, first);
-            bytes.extend_from_slice(&descriptor);
-            bytes.extend_from_slice(&data);
-            blocks = blocks.get(used.max(1)..).unwrap_or_default();
-            first = false;
-        }
-        bytes.extend_from_slice(&self.commit(format));
-        let needed_blocks = length(bytes.len().checked_div(format.block_bytes).unwrap_or(0));
+        let count = self.blocks(format).count();
+        let most = format.most_tags();
+        let descriptors = count.checked_div(most).unwrap_or(count).saturating_add(1);
+        let needed_blocks = length(count.saturating_add(descriptors).saturating_add(1));
         if needed_blocks > log.capacity {
             return Err(JournalProblem::TooSmall { needed_blocks, has_blocks: log.capacity });
         }
+        if !format.wide && self.blocks(format).any(|(block, _)| high32(block) != 0) {
+            return Err(JournalProblem::NarrowTags);
+        }
+        let all = index(needed_blocks).saturating_add(1).saturating_mul(format.block_bytes);
+        let mut bytes = Vec::with_capacity(all);
+        let mut blocks = self.blocks(format);
+        let mut left = count;
+        while left > 0 {
+            let now = left.min(most);
+            self.describe(format, blocks.by_ref().take(now), now, left == count, &mut bytes);
+            left = left.saturating_sub(now);
+        }
+        bytes.extend_from_slice(&self.commit(format));
         bytes.resize(bytes.len().saturating_add(format.block_bytes), 0);
         Ok(bytes)
     }
@@ -206,52 +239,51 @@ impl Transaction {
         Header { h_magic: MAGIC.into(), h_blocktype: kind.into(), h_sequence: self.sequence.into() }
     }
 
-    /// A descriptor block for as many of these blocks as it can name, how many that are, and their data.
-    fn descriptor(
+    /// Adds a descriptor block for so many blocks, and these.
+    fn describe<'b>(
         &self,
         format: Format,
-        blocks: &[(u64, Vec<u8>)],
+        blocks: impl Iterator<Item = (u64, &'b [u8])>,
+        count: usize,
         first: bool,
-    ) -> (Vec<u8>, usize, Vec<u8>) {
+        bytes: &mut Vec<u8>,
+    ) {
+        let start = bytes.len();
+        bytes.resize(start.saturating_add(format.block_bytes), 0);
         let mut descriptor = vec![0; format.block_bytes];
-        let mut data = Vec::new();
         put(&mut descriptor, 0, self.header(DESCRIPTOR).as_bytes());
-        // The first tag is followed by a UUID: in the first descriptor the marker.
-        let room = format.tags_end().saturating_sub(size_of::<Header>()).saturating_sub(16);
-        let used = room.checked_div(format.tag_bytes()).unwrap_or(0).min(blocks.len());
         let mut at = size_of::<Header>();
-        for (number, (block, bytes)) in blocks.iter().take(used).enumerate() {
-            let start = data.len();
-            data.extend_from_slice(bytes);
+        for (number, (block, data)) in blocks.enumerate() {
+            let start = bytes.len();
+            bytes.extend_from_slice(data);
             let mut flags = 0;
-            if bytes.starts_with(&MAGIC.to_be_bytes()) {
+            if data.starts_with(&MAGIC.to_be_bytes()) {
                 flags |= ESCAPED;
-                put(&mut data, start, &[0; 4]);
+                put(bytes, start, &[0; 4]);
             }
             if number > 0 {
                 flags |= SAME_UUID;
             }
-            if number.saturating_add(1) == used {
+            if number.saturating_add(1) == count {
                 flags |= LAST;
             }
-            let checksum = format.data_checksum(self.sequence, data.get(start..).unwrap_or_default());
-            let place = Place { block: *block, flags, checksum };
+            let checksum = format.data_checksum(self.sequence, bytes.get(start..).unwrap_or_default());
             if let Some(tag) = descriptor.get_mut(at..at.saturating_add(format.tag_bytes())) {
-                format.put(&place, tag);
+                format.put(&Place { block, flags, checksum }, tag);
             }
             at = at.saturating_add(format.tag_bytes());
             if number == 0 {
                 if first {
                     put(&mut descriptor, at, &self.marker.0);
                 }
-                at = at.saturating_add(16);
+                at = at.saturating_add(UUID_BYTES);
             }
         }
         if let Some(seed) = format.seed() {
             let checksum = seed.update(&descriptor).value();
             put(&mut descriptor, format.tags_end(), &checksum.to_be_bytes());
         }
-        (descriptor, used, data)
+        put(bytes, start, &descriptor);
     }
 
     fn commit(&self, format: Format) -> Vec<u8> {
@@ -281,15 +313,20 @@ impl Transaction {
     }
 
     /// Reads the transaction with this number from the log's first place; `None` if it is not all there.
-    pub(crate) fn read(log: &Log, disk: &Disk<'_>, sequence: u32) -> Result<Option<Self>, DeviceError> {
+    /// Each block is a piece of its own.
+    pub(crate) fn read(
+        log: &Log,
+        disk: &Disk<'_>,
+        sequence: u32,
+    ) -> Result<Option<Transaction<'static>>, DeviceError> {
         let format = log.format;
         let mut position = log.first;
         let end = log.first.saturating_add(log.capacity);
-        let mut found = Self { sequence, marker: Marker([0; 16]), blocks: Vec::new() };
+        let mut found = Transaction { sequence, marker: Marker([0; 16]), pieces: Vec::new() };
         while position < end {
             let block = log.read(disk, position, 1)?;
             if is(&block, COMMIT, sequence) {
-                let complete = !found.blocks.is_empty() && block == found.commit(format);
+                let complete = !found.pieces.is_empty() && block == found.commit(format);
                 return Ok(complete.then_some(found));
             }
             let Some(places) = places(format, &block, sequence) else { return Ok(None) };
@@ -312,7 +349,7 @@ impl Transaction {
                 if place.flags & ESCAPED != 0 {
                     put(&mut bytes, 0, &MAGIC.to_be_bytes());
                 }
-                found.blocks.push((place.block, bytes));
+                found.pieces.push(Piece { first: place.block, bytes: bytes.into() });
             }
         }
         Ok(None)
@@ -355,7 +392,7 @@ fn places(format: Format, descriptor: &[u8], sequence: u32) -> Option<Vec<Place>
         places.push(place);
         at = at.saturating_add(format.tag_bytes());
         if flags & SAME_UUID == 0 {
-            at = at.saturating_add(16);
+            at = at.saturating_add(UUID_BYTES);
         }
         if flags & LAST != 0 {
             return Some(places);

@@ -50,7 +50,9 @@ fn e2fsck(image: &Path, what: &str) {
 
 /// Kernels use it, also what is new, and leave it whole.
 fn used(image: &Path, what: &str) {
-    if !oracle::root() || !oracle::available(&["mount"]) {
+    // Not every kernel has quotas.
+    let quota = inspect(&open(image)).unwrap().features.names().iter().any(|name| name == "quota");
+    if quota || !oracle::root() || !oracle::available(&["mount"]) {
         return;
     }
     let mount = LoopMount::read_write(image);
@@ -66,7 +68,7 @@ fn used(image: &Path, what: &str) {
 }
 
 /// What mke2fs of several versions and options makes.
-const FEATURES: [&[&str]; 16] = [
+const FEATURES: [&[&str]; 17] = [
     &["-t", "ext4"],
     &["-t", "ext4", "-b", "4096"],
     &["-t", "ext4", "-b", "4096", "-O", "^64bit,^metadata_csum,uninit_bg,^resize_inode"],
@@ -78,7 +80,8 @@ const FEATURES: [&[&str]; 16] = [
     &["-t", "ext4", "-O", "^metadata_csum,uninit_bg"],
     &["-t", "ext4", "-O", "^flex_bg"],
     &["-t", "ext4", "-O", "^has_journal"],
-    &["-t", "ext4", "-O", "quota,project,inline_data,ea_inode,large_dir"],
+    &["-t", "ext4", "-O", "quota,project"],
+    &["-t", "ext4", "-O", "inline_data,ea_inode,large_dir"],
     &["-t", "ext4", "-I", "128", "-O", "^metadata_csum,uninit_bg"],
     &["-t", "ext4", "-I", "1024", "-m", "0"],
     &["-t", "ext4", "-E", "lazy_itable_init=0,lazy_journal_init=0", "-N", "3000"],

@@ -406,3 +406,51 @@ fn put(block: &mut [u8], at: usize, bytes: &[u8]) {
         *to = *from;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_that_look_like_the_journals_are_escaped() {
+        let seed = Checksum::new();
+        for (sums, wide, tag_bytes) in [
+            (LogSums::None, false, 8),
+            (LogSums::None, true, 12),
+            (LogSums::V2(seed), false, 10),
+            (LogSums::V2(seed), true, 14),
+            (LogSums::V3(seed), false, 16),
+            (LogSums::V3(seed), true, 16),
+        ] {
+            let format = Format { block_bytes: 1024, sums, wide };
+            assert_eq!(format.tag_bytes(), tag_bytes);
+            let mut magic = vec![7; 1024];
+            put(&mut magic, 0, &MAGIC.to_be_bytes());
+            let blocks = [(5, vec![1; 1024]), (9, magic), (10, vec![2; 1024])];
+            let marker = Marker(*b"0123456789abcdef");
+            let transaction = Transaction { sequence: 3, marker, pieces: Vec::new() };
+            let mut bytes = Vec::new();
+            let pairs = blocks.iter().map(|(block, data)| (*block, data.as_slice()));
+            transaction.describe(format, pairs, 3, true, &mut bytes);
+            let (descriptor, data) = bytes.split_at(1024);
+            assert_eq!(super::marker(format, descriptor), Some(marker));
+            let places = places(format, descriptor, 3).unwrap();
+            assert_eq!(places.iter().map(|place| place.block).collect::<Vec<_>>(), [5, 9, 10]);
+            for (place, (data, expected)) in
+                places.iter().zip(data.chunks_exact(1024).zip(blocks.iter().map(|(_, data)| data)))
+            {
+                assert!(format.agrees(place, 3, data));
+                assert_eq!(place.flags & ESCAPED != 0, place.block == 9);
+                assert_eq!(data[4..], expected[4..]);
+                assert_eq!(data[..4] == expected[..4], place.block != 9);
+            }
+            assert!(super::places(format, descriptor, 4).is_none());
+            if sums != LogSums::None {
+                let mut wrong = descriptor.to_vec();
+                wrong[500] ^= 1;
+                assert!(super::places(format, &wrong, 3).is_none());
+                assert!(!format.agrees(&places[0], 4, &data[..1024]));
+            }
+        }
+    }
+}

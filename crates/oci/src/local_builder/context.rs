@@ -126,8 +126,10 @@ impl Digesting<'_> {
                 b"" => name.as_bytes().to_owned(),
                 within => [within, b"/", name.as_bytes()].concat(),
             };
-            let ignored = self.rules.ignores(&String::from_utf8_lossy(&within));
-            if ignored && self.rules.ignores_whole_directories() {
+            let shown = String::from_utf8_lossy(&within);
+            let ignored = self.rules.ignores(&shown);
+            // Not so much as looked at: it may be another's, or vanish.
+            if ignored && self.rules.ignores_all_of(&shown) {
                 continue;
             }
             let metadata = fs::symlink_metadata(&path).map_err(gone("read", &path))?;
@@ -219,5 +221,146 @@ fn gone(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error
             Error::Changed { path: path.to_owned() }
         }
         _ => Error::io(operation, path)(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use rustix::fs::{CWD, FileType, Mode, XattrFlags, mknodat, setxattr};
+
+    use super::*;
+    use crate::{ErrorKind, Unwatched};
+
+    fn context(directory: &Path) {
+        fs::create_dir_all(directory.join("d/empty")).unwrap();
+        for (name, contents) in [
+            ("Dockerfile", "FROM scratch\nCOPY . /\n"),
+            (".dockerignore", "ignored\n*.log\n"),
+            ("a", "contents of a"),
+            ("d/b", ""),
+            ("ignored", "x"),
+        ] {
+            fs::write(directory.join(name), contents).unwrap();
+        }
+        symlink("a", directory.join("link")).unwrap();
+        fs::write(directory.with_extension("outside"), "x").unwrap();
+        symlink(directory.with_extension("outside"), directory.join("out")).unwrap();
+    }
+
+    fn digest(directory: &Path) -> Digest {
+        let context = Context::open("dockerfile:x", directory).unwrap();
+        context.digest(&"linux/amd64".parse().unwrap(), &Unwatched).unwrap()
+    }
+
+    #[test]
+    fn what_makes_another_context() {
+        type Change = fn(&Path);
+        let changes: [(bool, Change); 22] = [
+            (true, |path| fs::write(path.join("a"), "contents of b").unwrap()),
+            (true, |path| fs::rename(path.join("a"), path.join("c")).unwrap()),
+            (true, |path| fs::rename(path.join("a"), path.join("d/a")).unwrap()),
+            (true, |path| fs::remove_file(path.join("d/b")).unwrap()),
+            (true, |path| fs::set_permissions(path.join("a"), Permissions::from_mode(0o4755)).unwrap()),
+            (true, |path| fs::set_permissions(path.join("d"), Permissions::from_mode(0o700)).unwrap()),
+            (true, |path| fs::remove_dir(path.join("d/empty")).unwrap()),
+            (true, |path| {
+                fs::remove_dir(path.join("d/empty")).unwrap();
+                fs::write(path.join("d/empty"), "").unwrap();
+            }),
+            (true, |path| {
+                fs::remove_file(path.join("link")).unwrap();
+                symlink("d", path.join("link")).unwrap();
+            }),
+            (true, |path| {
+                fs::remove_file(path.join("link")).unwrap();
+                fs::write(path.join("link"), "a").unwrap();
+            }),
+            (true, |path| {
+                mknodat(CWD, path.join("fifo"), FileType::Fifo, Mode::from_bits_truncate(0o644), 0).unwrap();
+            }),
+            (true, |path| setxattr(path.join("a"), "user.note", b"x", XattrFlags::empty()).unwrap()),
+            (true, |path| fs::write(path.join("Dockerfile"), "FROM scratch\nCOPY a /\n").unwrap()),
+            (true, |path| fs::write(path.join("Containerfile"), "FROM scratch\nCOPY . /\n").unwrap()),
+            (true, |path| fs::write(path.join(".dockerignore"), "ignored\n").unwrap()),
+            (true, |path| fs::write(path.join("Dockerfile.dockerignore"), "").unwrap()),
+            (false, |path| fs::write(path.join("ignored"), "another").unwrap()),
+            (false, |path| fs::write(path.join("x.log"), "another").unwrap()),
+            (false, |path| {
+                // What is ignored is not even looked at.
+                fs::remove_file(path.join("ignored")).unwrap();
+                fs::create_dir_all(path.join("ignored/deep")).unwrap();
+            }),
+            // Links are not followed.
+            (false, |path| fs::write(path.with_extension("outside"), "another").unwrap()),
+            (false, |path| {
+                let file = File::options().write(true).open(path.join("a")).unwrap();
+                file.set_modified(std::time::UNIX_EPOCH).unwrap();
+            }),
+            (false, |path| {
+                fs::rename(path.join("a"), path.join("a~")).unwrap();
+                fs::copy(path.join("a~"), path.join("a")).unwrap();
+                fs::remove_file(path.join("a~")).unwrap();
+            }),
+        ];
+        for (number, (expected, change)) in changes.into_iter().enumerate() {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("context");
+            context(&path);
+            let before = digest(&path);
+            assert_eq!(digest(&path), before);
+            change(&path);
+            assert_eq!(digest(&path) != before, expected, "change {number}");
+        }
+    }
+
+    #[test]
+    fn what_else_makes_another_image() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("context");
+        context(&path);
+        let opened = Context::open("dockerfile:x", &path).unwrap();
+        let of = |platform: &str| opened.digest(&platform.parse().unwrap(), &Unwatched).unwrap();
+        assert_ne!(of("linux/amd64"), of("linux/arm64"));
+        // A step that mounts the context sees what COPY does not.
+        let recipe = "FROM scratch\nRUN --mount=type=bind,target=/x ls /x\n";
+        fs::write(path.join("Dockerfile"), recipe).unwrap();
+        let before = of("linux/amd64");
+        fs::write(path.join("ignored"), "another").unwrap();
+        assert_ne!(of("linux/amd64"), before);
+    }
+
+    #[test]
+    fn steps_that_mount_the_context() {
+        for (recipe, expected) in [
+            ("FROM x\nCOPY . /\n", false),
+            ("RUN --mount=type=bind,target=/x ls", true),
+            ("RUN --mount=target=/x ls", true),
+            ("RUN --mount target=/x ls", true),
+            ("RUN --mount=type=$TYPE,target=/x ls", true),
+            ("RUN --mount=type=cache,target=/x ls", false),
+            ("RUN --mount=type=cache,target=/x --mount=target=/y ls", true),
+            ("RUN --mount=type=bind,from=stage,target=/x ls", false),
+        ] {
+            assert_eq!(mounts_context(recipe), expected, "{recipe}");
+        }
+    }
+
+    #[test]
+    fn a_digest_can_be_stopped() {
+        struct Stop;
+        impl Watch for Stop {
+            fn cancelled(&self) -> bool {
+                true
+            }
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("context");
+        context(&path);
+        let opened = Context::open("dockerfile:x", &path).unwrap();
+        let error = opened.digest(&Platform::host(), &Stop).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Interrupted);
     }
 }

@@ -49,7 +49,8 @@ pub(super) fn take(
         match given.resolve(platform) {
             // Steps that start from scratch are the same to buildah's cache, whatever platform they were for.
             Err(Error::NoPlatform { .. }) if cached => cached = false,
-            _ => {
+            Err(error) => return Err(error),
+            Ok(_) => {
                 builder.tag(&id, &name)?;
                 return Ok(given);
             }

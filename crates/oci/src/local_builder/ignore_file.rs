@@ -16,6 +16,8 @@ struct Rule {
     glob: Glob,
     /// How many names the pattern has.
     depth: usize,
+    /// What every path begins with that it fits.
+    start: String,
 }
 
 impl IgnoreRules {
@@ -29,8 +31,9 @@ impl IgnoreRules {
             };
             let Some(pattern) = clean(pattern) else { continue };
             let depth = pattern.split('/').count();
+            let start = pattern.split(['*', '?', '[', '\\']).next().unwrap_or_default().to_owned();
             match Glob::parse(&pattern) {
-                Some(glob) => rules.push(Rule { exception, glob, depth }),
+                Some(glob) => rules.push(Rule { exception, glob, depth, start }),
                 // buildah will say what it thinks of it.
                 None => return Self::default(),
             }
@@ -38,9 +41,13 @@ impl IgnoreRules {
         Self { rules }
     }
 
-    /// Whether whatever lies below an ignored directory is ignored, too.
-    pub(super) fn ignores_whole_directories(&self) -> bool {
-        self.rules.iter().all(|rule| !rule.exception)
+    /// Whether a directory is ignored with whatever lies below: no exception can fit there.
+    pub(super) fn ignores_all_of(&self, directory: &str) -> bool {
+        // buildah looks into a directory for the sake of any exception that begins with its name.
+        let reaches = |rule: &Rule| {
+            rule.start.starts_with(directory) || format!("{directory}/").starts_with(&rule.start)
+        };
+        self.ignores(directory) && !self.rules.iter().any(|rule| rule.exception && reaches(rule))
     }
 
     /// Whether a path, seen from the context, is ignored; the last pattern that fits decides.
@@ -101,7 +108,112 @@ mod tests {
             for path in kept {
                 assert!(!rules.ignores(path), "{text:?} {path}");
             }
-            assert_eq!(rules.ignores_whole_directories(), !text.contains('!'));
+        }
+    }
+
+    #[test]
+    fn directories_that_need_no_look() {
+        for (text, whole, looked_into) in [
+            ("target", vec!["target"], vec!["a", "x/target"]),
+            ("**/target\n!README.md", vec!["target", "src/target"], vec!["src"]),
+            ("*\n!src/deep", vec!["a", "a/b"], vec!["src", "src/deep", "s"]),
+            ("target\n!targets", vec![], vec!["target"]),
+            ("*\n!**/keep", vec![], vec!["a", "b/c"]),
+            ("*\n!k?ep", vec!["a"], vec!["keep", "k"]),
+            ("!a\n**/b", vec!["x/b"], vec!["a/c/b"]),
+        ] {
+            let rules = IgnoreRules::parse(text);
+            for path in whole {
+                assert!(rules.ignores_all_of(path), "{text:?} {path}");
+            }
+            for path in looked_into {
+                assert!(!rules.ignores_all_of(path), "{text:?} {path}");
+            }
+        }
+    }
+
+    /// What buildah copies of a context is the judge of what is ignored.
+    #[test]
+    fn nothing_is_ignored_that_buildah_copies() {
+        use std::collections::BTreeSet;
+        use std::fs;
+
+        use offshoot_testkit::oracle;
+
+        if !oracle::available(&["buildah", "tar"]) || !oracle::root() {
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let files = [
+            "a",
+            "b.md",
+            "README.md",
+            ".git/config",
+            "src/a",
+            "src/deep/er/a",
+            "src/deep/b.md",
+            "src/target/x",
+            "target/debug/x",
+            "node_modules/m/i.js",
+            "pkg/node_modules/m/i.js",
+            "keep/x",
+            "keep/not/x",
+            "x y",
+            "z[1]",
+        ];
+        for file in files {
+            let file = path("context").join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, "x").unwrap();
+        }
+        fs::write(path("Dockerfile"), "FROM scratch\nCOPY . /\n").unwrap();
+        for (text, exact) in [
+            ("# nothing\n\n", true),
+            ("a", true),
+            ("/a\n./src/\n", true),
+            ("*.md", true),
+            ("**/*.md", true),
+            ("**/node_modules", true),
+            ("node_modules/**", true),
+            ("**", true),
+            ("*\n!keep", true),
+            ("*\n!src/deep\n", true),
+            ("*\n!**/a\n", false),
+            ("*\n!src\nsrc/deep", true),
+            ("target\n!targets", false),
+            ("keep\n!keep/not\n", true),
+            ("**/target\n!src/target", true),
+            ("**/target\n!README.md", true),
+            ("src/*/er", true),
+            ("s?c\n[x-z]*\nb[.]md", true),
+            ("z\\[1\\]", true),
+            ("!a\na", true),
+            ("src/../a", true),
+            (" a \n  # b.md\n", true),
+            (".*", true),
+        ] {
+            fs::write(path("ignore"), text).unwrap();
+            let tar = path("out.tar");
+            let mut build = oracle::command("buildah");
+            build.arg("--root").arg(path("root")).arg("--runroot").arg(path("run"));
+            build.args(["--storage-driver", "vfs", "build", "-q", "--isolation", "chroot"]);
+            build.arg("--ignorefile").arg(path("ignore")).arg("--file").arg(path("Dockerfile"));
+            build.arg("--output").arg(format!("type=tar,dest={}", tar.display())).arg(path("context"));
+            oracle::run(&mut build);
+            let listing = oracle::run(oracle::command("tar").arg("-tf").arg(&tar));
+            let copied: BTreeSet<&str> =
+                listing.lines().map(|line| line.trim_start_matches("./").trim_start_matches('/')).collect();
+            let rules = IgnoreRules::parse(text);
+            let ignored = |file: &str| {
+                let above = file.match_indices('/').map(|(end, _)| &file[..end]);
+                rules.ignores(file) || above.into_iter().any(|path| rules.ignores_all_of(path))
+            };
+            for file in files {
+                let copied = copied.contains(file);
+                assert!(!(copied && ignored(file)), "{text:?} {file}");
+                assert!(!exact || copied != ignored(file), "{text:?} {file} could be ignored");
+            }
         }
     }
 }

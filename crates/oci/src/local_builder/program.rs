@@ -73,16 +73,26 @@ impl<'a> Program<'a> {
         command.args(&call.arguments).env_clear().env("TMPDIR", self.scratch);
         // Messages are read by their words.
         command.envs(&self.options.environment).env("LC_ALL", "C");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        command.stdin(Stdio::null()).process_group(0);
         let start = |error| Stopped::Program(ProgramProblem::Start(error));
-        let mut child = command.spawn().map_err(start)?;
-        let pipes = (child.stdout.take(), child.stderr.take());
-        let mut group = ChildGroup::new(child);
-        let (Some(output), Some(words)) = pipes else {
-            return Err(start(io::Error::other("it has no pipes")));
-        };
+        let (output, output_end) = io::pipe().map_err(start)?;
         let tail = Arc::new(Mutex::new(Tail::default()));
-        let said = listen(words, Arc::clone(&tail));
+        let said = match &call.take {
+            Some(_) => {
+                let (words, words_end) = io::pipe().map_err(start)?;
+                command.stderr(words_end);
+                Some(listen(words, Arc::clone(&tail)))
+            }
+            // All through one pipe, so that it stays in order.
+            None => {
+                command.stderr(output_end.try_clone().map_err(start)?);
+                None
+            }
+        };
+        command.stdout(output_end);
+        let mut group = ChildGroup::new(command.spawn().map_err(start)?);
+        // It holds the pipes' other ends.
+        drop(command);
         let pieces = pieces(output);
         let mut patience = Patience::new(self.options, call.stall, &tail);
         loop {
@@ -108,7 +118,9 @@ impl<'a> Program<'a> {
             // It has closed its output, so its end is near.
             std::thread::sleep(Duration::from_millis(1));
         };
-        let _ = said.recv_timeout(LAST_WORDS);
+        if let Some(said) = said {
+            let _ = said.recv_timeout(LAST_WORDS);
+        }
         self.verdict(status, &lock(&tail), call.lines)
     }
 

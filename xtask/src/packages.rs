@@ -5,11 +5,12 @@ use offshoot_testkit::oracle;
 use crate::run::{Failure, run};
 
 /// The programs that the tests and the bench drive, and the Debian packages that they are in.
-const ORACLES: [(&str, &str); 19] = [
+const ORACLES: [(&str, &str); 21] = [
     ("apt-get", "apt"),
     ("attr", "attr"),
     ("buildah", "buildah"),
     ("busybox", "busybox-static"),
+    ("docker-registry", "docker-registry"),
     ("e2fsck", "e2fsprogs"),
     ("file", "file"),
     ("getfacl", "acl"),
@@ -18,6 +19,7 @@ const ORACLES: [(&str, &str); 19] = [
     ("mkfs.xfs", "xfsprogs"),
     ("mmdebstrap", "mmdebstrap"),
     ("mount", "mount"),
+    ("openssl", "openssl"),
     ("qemu-img", "qemu-utils"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("skopeo", "skopeo"),

@@ -13,9 +13,6 @@ use crate::run::{Failure, output, run};
 
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// How many clones are timed for one run of anything else.
-const CLONES_PER_RUN: usize = 4;
-
 /// What is measured, and how often.
 #[derive(Debug)]
 pub(super) struct Bench {
@@ -100,7 +97,6 @@ impl Bench {
         report.add(place, "cold build / rebuild", "×", &[ratio], target);
         if shares {
             self.sharing(place, &store, report)?;
-            self.clones(place, &store, report)?;
         }
         self.directories(place, directory, report)?;
         remove(&store)
@@ -162,21 +158,8 @@ impl Bench {
     }
 
     fn inflate(&self) -> Result<f64, Failure> {
-        let layers = self.layers()?;
+        let layers = layers(&self.layout)?;
         timed(oracle::command("igzip").arg("-dc").args(layers).stdout(Stdio::null()))
-    }
-
-    /// The blobs of the image's layers.
-    fn layers(&self) -> Result<Vec<PathBuf>, Failure> {
-        let blob = |digest: &str| self.layout.join("blobs").join(digest.replace(':', "/"));
-        let index = read_json(&self.layout.join("index.json"))?;
-        let named = |manifest: &&Value| manifest["annotations"]["org.opencontainers.image.ref.name"] == "dev";
-        let manifest = index["manifests"].as_array().and_then(|manifests| manifests.iter().find(named));
-        let digest = manifest.and_then(|manifest| manifest["digest"].as_str());
-        let digest = digest.ok_or_else(|| Failure::Unexpected("the layout has no dev".to_owned()))?;
-        let manifest = read_json(&blob(digest))?;
-        let layers = manifest["layers"].as_array().into_iter().flatten();
-        Ok(layers.filter_map(|layer| layer["digest"].as_str()).map(blob).collect())
     }
 
     fn sharing(&self, place: &'static str, store: &Path, report: &mut Report) -> Result<(), Failure> {
@@ -187,21 +170,6 @@ impl Bench {
         report.add(place, "allocated by the template", "MiB", &[mib(extents.bytes)], None);
         let percent = 100.0 * extents.shared as f64 / extents.bytes as f64;
         report.add(place, "of that shared with the packs", "%", &[percent], Some(Target::AtLeast(50.0)));
-        Ok(())
-    }
-
-    fn clones(&self, place: &'static str, store: &Path, report: &mut Report) -> Result<(), Failure> {
-        for (what, option) in [("clone, durable", None), ("clone, --ephemeral", Some("--ephemeral"))] {
-            let mut runs = Vec::new();
-            for index in 0..self.runs * CLONES_PER_RUN {
-                let vm = format!("vm-{index}");
-                let mut clone = self.offshoot(store);
-                clone.args(["clone", &self.image(), &vm, "--strategy", "reflink"]).args(option);
-                runs.push(1000.0 * timed(&mut clone)?);
-                run(self.offshoot(store).args(["release", &vm]).stdout(Stdio::null()))?;
-            }
-            report.add(place, what, "ms", &runs, None);
-        }
         Ok(())
     }
 
@@ -238,15 +206,28 @@ fn many_files(count: u32) -> Vec<u8> {
     tar.finish()
 }
 
+/// The blobs of dev's layers in an OCI layout.
+pub(super) fn layers(layout: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let blob = |digest: &str| layout.join("blobs").join(digest.replace(':', "/"));
+    let index = read_json(&layout.join("index.json"))?;
+    let named = |manifest: &&Value| manifest["annotations"]["org.opencontainers.image.ref.name"] == "dev";
+    let manifest = index["manifests"].as_array().and_then(|manifests| manifests.iter().find(named));
+    let digest = manifest.and_then(|manifest| manifest["digest"].as_str());
+    let digest = digest.ok_or_else(|| Failure::Unexpected("the layout has no dev".to_owned()))?;
+    let manifest = read_json(&blob(digest))?;
+    let layers = manifest["layers"].as_array().into_iter().flatten();
+    Ok(layers.filter_map(|layer| layer["digest"].as_str()).map(blob).collect())
+}
+
 /// Seconds that a command takes; what it prints is dropped.
-fn timed(command: &mut Command) -> Result<f64, Failure> {
+pub(super) fn timed(command: &mut Command) -> Result<f64, Failure> {
     let start = Instant::now();
     output(command)?;
     Ok(start.elapsed().as_secs_f64())
 }
 
 /// Nobody pays for what was written before.
-fn settle() -> Result<(), Failure> {
+pub(super) fn settle() -> Result<(), Failure> {
     run(&mut oracle::command("sync"))
 }
 
@@ -267,7 +248,7 @@ fn entries(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
     }
 }
 
-fn remove(path: &Path) -> Result<(), Failure> {
+pub(super) fn remove(path: &Path) -> Result<(), Failure> {
     let outcome = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match outcome {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -88,7 +88,7 @@ fn reset_gives_the_first_disk_back() {
     }
     for options in strategies() {
         let Fixture { directory, store, template } = &fixture();
-        let options = CloneOptions { size_bytes: Some(1 << 30), ..options };
+        let options = CloneOptions { size_bytes: Some(256 << 20), ..options };
         let clone = store.clone_template(template, &vm("vm-1"), &options).unwrap();
         let before = raw_digest(&clone, directory.path());
         scribble(&clone);
@@ -119,7 +119,7 @@ fn a_snapshot_is_a_template() {
     }
     for options in strategies() {
         let Fixture { directory, store, template } = &fixture();
-        let options = CloneOptions { size_bytes: Some(1 << 30), ..options };
+        let options = CloneOptions { size_bytes: Some(256 << 20), ..options };
         let clone = store.clone_template(template, &vm("vm-1"), &options).unwrap();
         scribble(&clone);
         let name = "installed".parse().unwrap();

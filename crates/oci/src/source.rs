@@ -26,6 +26,8 @@ pub trait ImageSource: Send + Sync {
 
     /// The stream of one of the image's layers as it lies in the source, compressed or not; its bytes are not
     /// verified yet: whoever reads them holds them against [`LayerSource::expected`].
+    ///
+    /// Where the stream fails for another reason than the system's, its error's inner one is an [`Error`].
     fn open_layer(&self, image: &SourceImage, index: usize) -> Result<Box<dyn Read + Send>, Error>;
 }
 

@@ -248,10 +248,10 @@ impl Read for Blob {
         let read = self.read_body(buffer);
         if let Some(partial) = &mut self.partial {
             match &read {
-                Ok(0) => partial.finished(),
+                Ok(0) => partial.discard(),
                 Ok(count) => partial.write(&buffer[..*count], self.position),
                 // What is wrong is not to be begun with again.
-                Err(error) if error.kind() == ErrorKind::Integrity => {}
+                Err(error) if error.kind() == ErrorKind::Integrity => partial.discard(),
                 Err(_) => partial.cut(),
             }
         }

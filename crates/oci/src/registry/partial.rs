@@ -80,8 +80,8 @@ impl Partial {
         }
     }
 
-    /// The blob is whole.
-    pub(crate) fn finished(&mut self) {
+    /// The blob is whole, or wrong.
+    pub(crate) fn discard(&mut self) {
         self.keep = false;
         self.growing = false;
     }

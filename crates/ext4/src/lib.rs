@@ -1,4 +1,4 @@
-//! Plans and emits ext4 filesystems from a tree: no mkfs, no mount, no I/O but through a [`Sink`].
+//! Plans and emits ext4 filesystems from a tree: no mkfs, no mount, no I/O but through a [`Sink`] or a [`Device`].
 //!
 //! [`Plan::new`] lays out a [`Tree`](offshoot_tree::Tree) in full; [`Plan::emit`] writes it. File contents
 //! are never read: the sink is told which blocks of which source go where.
@@ -38,6 +38,19 @@
 //! Plan::new(&tree, &options)?.emit(&mut sink)?;
 //! assert!(sink.0 < 1 << 20); // what there is to write for an empty filesystem of 10 GiB
 //! # Ok::<(), offshoot_ext4::Error>(())
+//! ```
+//!
+//! What lies on a [`Device`] already is looked at by [`inspect`], made larger by [`Grow`] (or, where an interruption must
+//! do no harm, [`grow_in_place`]), and gets another UUID by [`set_uuid`]:
+//!
+//! ```no_run
+//! use offshoot_ext4::{grow_in_place, inspect};
+//!
+//! let disk = std::fs::File::options().read(true).write(true).open("rootfs.ext4")?;
+//! println!("{} bytes, {}", inspect(&disk)?.size_bytes, inspect(&disk)?.features);
+//! let grown = grow_in_place(&disk, 8 << 30, true)?;
+//! assert_eq!(grown.new_size_bytes(), 8 << 30);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 #![warn(clippy::as_conversions, clippy::arithmetic_side_effects)]
@@ -81,7 +94,7 @@ mod xattr;
 pub use device::{Device, DeviceError};
 pub use error::{Error, Problem};
 pub use features::Features;
-pub use grow::{Finished, Grow, GrowError, finish_grow};
+pub use grow::{Finished, Grow, GrowError, finish_grow, grow_in_place};
 pub use inspect::{Filesystem, InspectError, JournalKind, State, inspect};
 pub use journal::JournalProblem;
 pub use options::{Label, Options, Size};

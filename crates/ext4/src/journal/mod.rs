@@ -4,6 +4,7 @@
 mod log;
 mod problem;
 mod superblock;
+mod tag;
 mod transaction;
 
 pub(crate) use log::{Log, LogError};

@@ -107,6 +107,21 @@ mod tests {
     #[derive(Default)]
     struct Pauses(Mutex<Vec<Duration>>);
 
+    struct Cancelled;
+
+    impl Watch for Cancelled {
+        fn cancelled(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn nobody_who_is_interrupted_tries_again() {
+        let watch: Arc<dyn Watch> = Arc::new(Cancelled);
+        let ended = Backoff::new(RegistryLimits::default(), &watch).again("h", busy(None)).unwrap_err();
+        assert!(matches!(ended, RegistryProblem::Transport(TransportError::Interrupted)));
+    }
+
     impl Watch for Pauses {
         fn pause(&self, duration: Duration) {
             self.0.lock().unwrap().push(duration);

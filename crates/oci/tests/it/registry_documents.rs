@@ -213,7 +213,7 @@ fn what_is_not_there_is_said_so() {
 
 #[test]
 fn documents_are_asked_for_again() {
-    let fixture = Fixture::new(10);
+    let fixture = Fixture::new(10).impatient();
     for (name, faults) in [
         ("v1", vec![Fault::Hangup]),
         ("v1", vec![Fault::Status(500)]),

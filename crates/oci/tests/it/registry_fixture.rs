@@ -68,15 +68,19 @@ impl Fixture {
         let registry = Registry::serve(&directory.path().join("layout"));
         let watcher = Arc::new(Watcher::default());
         let watch: Arc<dyn Watch> = watcher.clone();
-        let limits = RegistryLimits { stall: Duration::from_millis(300), ..RegistryLimits::default() };
         let options = RegistryOptions {
             plain_http: true,
             host_directories: Vec::new(),
-            limits,
             watch,
             ..RegistryOptions::default()
         };
         Self { directory, layout, registry, watcher, manifest, layer, options }
+    }
+
+    /// With so little patience for answers that a test can wait for its end.
+    pub(crate) fn impatient(mut self) -> Self {
+        self.options.limits = RegistryLimits { stall: Duration::from_secs(1), ..self.options.limits };
+        self
     }
 
     /// The right bytes of the layer.

@@ -72,6 +72,7 @@ fn a_mirror_is_asked_first_and_told_whom_it_speaks_for() {
 #[test]
 fn a_mirror_that_fails_is_passed_over() {
     let hosts = Hosts::new();
+    let hosts = Hosts { fixture: hosts.fixture.impatient(), ..hosts };
     hosts.write(NAME, "server = 'http://SERVER'\n[host.'http://127.0.0.1:1']\n[host.'http://MIRROR']\n");
     let layer = hosts.fixture.layer.digest.clone();
     // One that gives no answer is asked once a pull.

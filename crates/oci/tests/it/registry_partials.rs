@@ -94,6 +94,15 @@ fn a_wrong_one_is_gone_for_the_next_attempt() {
     fixture.registry.fault(&fixture.layer.digest, Fault::IgnoreRange);
     assert_eq!(fixture.download().1.unwrap_err().kind(), ErrorKind::Integrity);
     assert!(!file.exists());
+    // Also if whoever reads it is interrupted just then.
+    fs::write(&file, &wrong).unwrap();
+    fixture.registry.fault(&fixture.layer.digest, Fault::IgnoreRange);
+    let mut stream = source.open_layer(&image, 0).unwrap();
+    stream.read_to_end(&mut Vec::new()).unwrap_err();
+    fixture.watcher.cancelled.store(true, Ordering::SeqCst);
+    drop(stream);
+    fixture.watcher.cancelled.store(false, Ordering::SeqCst);
+    assert!(!file.exists());
     fixture.assert_downloads();
 }
 
@@ -142,6 +151,11 @@ fn nothing_is_written_through_links_or_where_nothing_can_be() {
     fixture.assert_downloads();
     assert_eq!(fs::read(&victim).unwrap(), b"precious");
     assert!(file.is_symlink());
+    fs::remove_file(&file).unwrap();
+    let nothing = fixture.directory.path().join("nothing");
+    symlink(&nothing, &file).unwrap();
+    fixture.assert_downloads();
+    assert!(!nothing.exists());
     // A directory in its place, a file in its directory's place.
     fs::remove_file(&file).unwrap();
     fs::create_dir(&file).unwrap();

@@ -26,7 +26,11 @@ impl Store {
         let template = self
             .template(record.template.id)?
             .ok_or_else(|| Error::NotFound { what: "template", name: record.template.id.to_string() })?;
-        let in_use = volume::lock_unused(vm, &clone.path)?;
+        // A directory in use cannot be told from one that is not.
+        let in_use = match record.format {
+            DiskFormat::Dir => None,
+            DiskFormat::Raw | DiskFormat::Qcow2 => volume::lock_unused(vm, &clone.path)?,
+        };
         let staging = self.directory.stage()?;
         let disk = self.stage_disk(
             staging.path(),

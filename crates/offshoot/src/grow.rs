@@ -51,7 +51,8 @@ impl Store {
         if size_bytes == current_bytes { Ok(clone) } else { self.grow_to(clone, size_bytes) }
     }
 
-    fn grow_to(&self, mut clone: Clone, size_bytes: u64) -> Result<Clone, Error> {
+    /// Makes a sound clone's disk larger, or completes a growth to that size; under its lock.
+    pub(crate) fn grow_to(&self, mut clone: Clone, size_bytes: u64) -> Result<Clone, Error> {
         let durability = clone.record.durability();
         let volume = self.open_disk(&clone)?;
         if let Plan::InPlace(plan) = growth::plan(&volume, &clone.path, size_bytes, durability)? {

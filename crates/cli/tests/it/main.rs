@@ -20,5 +20,6 @@ mod read_by_ext4_view;
 mod reproducible;
 mod shared;
 mod small;
+mod together;
 mod unpacked;
 mod vm_ids;

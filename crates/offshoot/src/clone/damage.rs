@@ -97,7 +97,12 @@ impl Store {
 
     fn overlay_damage(&self, clone: &Clone) -> Result<Option<Damage>, Error> {
         let path = || clone.path.clone();
-        let file = File::open(&clone.path).map_err(Error::io("open", &clone.path))?;
+        let file = match File::open(&clone.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Some(Damage::Lost { path: path() }));
+            }
+            opened => opened.map_err(Error::io("open", &clone.path))?,
+        };
         let overlay = match offshoot_qcow2::inspect(&file, &clone.path) {
             Ok(overlay) => overlay,
             Err(offshoot_qcow2::Error::Corrupt { reason, .. }) => {

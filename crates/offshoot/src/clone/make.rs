@@ -51,14 +51,11 @@ impl Store {
             Ok(None) => {}
             Ok(Some(existing)) => {
                 self.agree(&existing, &request)?;
-                if let Some(clone) = self.reopen(existing, options.recreate)? {
+                if let Some(clone) = self.reopen(existing, &request)? {
                     return Ok(clone);
                 }
             }
-            // A record that cannot be understood is all that is known of the clone.
-            Err(error) if options.recreate && error.is_damaged_record() => {
-                self.set_aside(vm, &error.to_string())?;
-            }
+            Err(error) if options.recreate && error.is_damaged_record() => self.set_aside_unreadable(vm)?,
             Err(error) => return Err(error),
         }
         if let Some(clone) = self.make(vm, &request)? {
@@ -68,7 +65,7 @@ impl Store {
         match self.find_clone(vm)? {
             Some(existing) => self.agree(&existing, &request).map(|()| existing),
             None if options.recreate => {
-                self.set_aside(vm, "it has no record")?;
+                self.set_aside_unreadable(vm)?;
                 self.make(vm, &request)?.ok_or_else(|| Error::CloneContested { vm: vm.clone() })
             }
             None => Err(Error::CloneContested { vm: vm.clone() }),
@@ -142,30 +139,47 @@ impl Store {
         }
     }
 
-    /// A clone that is there, fit for its VM to start from; `None` when it was damaged and has been set aside.
-    fn reopen(&self, existing: Clone, recreate: bool) -> Result<Option<Clone>, Error> {
-        let vm = existing.record.vm_id.clone();
-        let Some(damage) = self.damage(&existing)? else {
-            if let Some(size_bytes) = existing.record.growing_to_bytes {
-                return self.grow(&vm, size_bytes).map(Some);
-            }
+    /// A clone that is there, fit for its VM to start from; `None` when it was damaged and has been set aside, or is gone.
+    fn reopen(&self, existing: Clone, request: &Request<'_>) -> Result<Option<Clone>, Error> {
+        if existing.record.growing_to_bytes.is_none() && self.damage(&existing)?.is_none() {
             return Ok(Some(existing));
+        }
+        // Somebody may be at work on it: only what is found under its lock counts.
+        let vm = existing.record.vm_id;
+        let _changing = self.lock_clone(&vm)?;
+        let Some(existing) = self.find_clone(&vm)? else { return Ok(None) };
+        self.agree(&existing, request)?;
+        let Some(damage) = self.damage(&existing)? else {
+            return match existing.record.growing_to_bytes {
+                Some(size_bytes) => self.grow_to(existing, size_bytes).map(Some),
+                None => Ok(Some(existing)),
+            };
         };
-        if recreate {
+        if request.options.recreate {
             self.set_aside(&vm, &damage.to_string())?;
             return Ok(None);
         }
         let mut quarantined = None;
         if matches!(damage, Damage::Header { .. }) {
-            let _changing = self.lock_clone(&vm)?;
             quarantined = self.directory.quarantine(&existing.path, &damage.to_string())?;
         }
         Err(Error::CloneDamaged { vm, damage: Box::new(damage), quarantined })
     }
 
-    /// Moves all that there is of a clone to quarantine.
-    fn set_aside(&self, vm: &VmId, reason: &str) -> Result<(), Error> {
+    /// Moves a clone to quarantine whose record is missing or cannot be understood, which is all that is known of it.
+    fn set_aside_unreadable(&self, vm: &VmId) -> Result<(), Error> {
         let _changing = self.lock_clone(vm)?;
+        match self.find_clone(vm) {
+            // Somebody has made it anew.
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => self.set_aside(vm, "it has no record"),
+            Err(error) if error.is_damaged_record() => self.set_aside(vm, &error.to_string()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Moves all that there is of a clone to quarantine, under its lock.
+    fn set_aside(&self, vm: &VmId, reason: &str) -> Result<(), Error> {
         self.directory.quarantine(&self.directory.entry_path(Area::Clones, &vm.entry()), reason)?;
         Ok(())
     }

@@ -10,9 +10,6 @@ use crate::progress::{Event, Progress};
 use crate::records::{self, ImageIdentity, ImageRecord, NameRecord, Origin, TemplateRecord};
 use crate::{Derivation, DiskSize, Error, PullOptions, Store, Template, TemplateId, TemplateName};
 
-/// The largest manifest or config that is read back from the store, in bytes.
-const MAX_DOCUMENT_BYTES: u64 = 4 << 20;
-
 /// What a build may be told.
 #[derive(Clone, Debug)]
 pub struct BuildOptions {
@@ -161,8 +158,7 @@ impl Store {
 
     fn identify(&self, image: ImageRecord) -> Result<ImageIdentity, Error> {
         let bytes = self
-            .directory
-            .blob(image.config_digest, MAX_DOCUMENT_BYTES)?
+            .blob(image.config_digest)?
             .ok_or(Error::NotFound { what: "config", name: image.config_digest.to_string() })?;
         Ok(ImageIdentity {
             reference: image.reference,

@@ -305,6 +305,20 @@ pub enum Error {
         /// What was to be cloned.
         path: PathBuf,
     },
+    /// Bytes that are not the blob they were to be.
+    #[error("the blob has the digest {actual}, and was to have {expected}")]
+    NotTheBlob {
+        /// What was asked for.
+        expected: Digest,
+        /// What the bytes have.
+        actual: Digest,
+    },
+    /// A blob that is larger than a manifest or config may be.
+    #[error("the blob has {bytes} bytes, more than the {} that are kept", crate::blobs::MAX_BLOB_BYTES)]
+    LargeBlob {
+        /// Its size.
+        bytes: usize,
+    },
     /// An image that is not to be fetched, and is not in the store.
     #[error("the image {image} for {platform} is not in the store, or not all of it; pull it first")]
     NotPulled {
@@ -418,7 +432,9 @@ impl Error {
             | Self::Shrink { .. }
             | Self::UnfinishedGrowth { .. }
             | Self::FileChanged { .. } => ErrorKind::Conflict,
-            Self::CloneDamaged { .. } => ErrorKind::Integrity,
+            Self::CloneDamaged { .. } | Self::NotTheBlob { .. } | Self::LargeBlob { .. } => {
+                ErrorKind::Integrity
+            }
             Self::NotFound { .. }
             | Self::NotPulled { .. }
             | Self::OutputPlace { .. }

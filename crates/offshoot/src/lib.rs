@@ -19,6 +19,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod blobs;
 mod build;
 mod clone;
 mod derivation;
@@ -44,6 +45,7 @@ mod unpack;
 mod uuid;
 mod volume;
 
+pub use blobs::Blob;
 pub use build::BuildOptions;
 pub use clone::{Clone, CloneGuard, CloneOptions, Damage, Strategy, UnknownStrategy};
 pub use derivation::{Derivation, DiskSize};

@@ -3,6 +3,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::durable::{self, Durability};
+use crate::store_dir::list;
 use crate::{Digest, Error, Expected, StoreDir, VerifyingReader};
 
 impl StoreDir {
@@ -28,6 +29,23 @@ impl StoreDir {
             }
         }
         Ok(digest)
+    }
+
+    /// All blobs and their sizes in bytes, in the order of their digests.
+    pub fn blobs(&self) -> Result<Vec<(Digest, u64)>, Error> {
+        let directory = self.root().join("blobs/sha256");
+        let mut blobs = Vec::new();
+        for name in list(&directory)? {
+            let path = directory.join(&name);
+            let Ok(digest) = Digest::from_hex(&name) else { continue };
+            match fs::metadata(&path) {
+                Ok(metadata) => blobs.push((digest, metadata.len())),
+                // One may go while the list is read.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Error::io("look at", &path)(error)),
+            }
+        }
+        Ok(blobs)
     }
 
     /// Whether there is a blob of that name; it is not read.

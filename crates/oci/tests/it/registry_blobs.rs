@@ -145,6 +145,16 @@ fn a_blob_of_another_size_is_refused_at_once() {
 }
 
 #[test]
+fn a_bad_end_behind_the_last_byte_changes_nothing() {
+    let fixture = Fixture::new(5000);
+    let size = fixture.blob().len();
+    fixture.registry.faults(&fixture.layer.digest, vec![Fault::Chunked(77), Fault::CutAfter(size)]);
+    fixture.assert_downloads();
+    assert_eq!(fixture.offsets(), [None]);
+    assert!(fixture.watcher.pauses.lock().unwrap().is_empty());
+}
+
+#[test]
 fn other_bytes_than_before_are_refused() {
     let fixture = Fixture::new(5000);
     let digest = &fixture.layer.digest;

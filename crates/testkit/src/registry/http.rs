@@ -124,7 +124,8 @@ impl Reply {
                     stream.write_all(chunk)?;
                     stream.write_all(b"\r\n")?;
                 }
-                if end >= self.body.len() {
+                // A cut behind the last byte is one before the end.
+                if end > self.body.len() {
                     stream.write_all(b"0\r\n\r\n")?;
                 }
             }

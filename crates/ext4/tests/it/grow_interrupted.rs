@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use offshoot_ext4::{Finished, Grow, Options, State, finish_grow, grow_in_place, inspect};
+use offshoot_ext4::{Finished, Grow, GrowError, Options, State, finish_grow, grow_in_place, inspect};
 use offshoot_testkit::{LoopMount, oracle};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -73,6 +73,9 @@ fn survives(image: &Image, from: u64, to: u64, kernel: bool, what: &str) -> Fini
         mounts(&copy(&path), what);
     }
     let file = open(&path);
+    if found.state == State::GrowInterrupted {
+        assert!(matches!(Grow::plan(&file, to), Err(GrowError::Interrupted)), "{what}");
+    }
     let finished = finish_grow(&file, true).unwrap_or_else(|error| panic!("{what}: {error}"));
     let state = inspect(&file).unwrap();
     assert_eq!(state.state, State::Clean, "{what}");

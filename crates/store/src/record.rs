@@ -65,10 +65,13 @@ impl StoreDir {
     }
 
     fn put<T: Serialize>(&self, path: &Path, record: &T, durability: Durability) -> Result<(), Error> {
-        let staging = self.stage()?;
-        let staged = staging.path().join("record");
-        write_new(&staged, record, durability)?;
-        durable::rename(&staged, path, durability)
+        let staged = self.temporary_path();
+        let put =
+            write_new(&staged, record, durability).and_then(|()| durable::rename(&staged, path, durability));
+        if put.is_err() {
+            let _ = fs::remove_file(&staged);
+        }
+        put
     }
 
     /// All records of an area, in the order of their file names.

@@ -3,7 +3,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 
 use offshoot_ext4::GrowError;
-use offshoot_store::{Durability, clone_file, copy_holes};
+use offshoot_store::{Durability, clone_file, copy_holes, same_blocks};
 use offshoot_unpack::Ownership;
 
 use crate::disk::Sharing;
@@ -67,12 +67,14 @@ impl Store {
             },
         };
         let path = directory.join(staged.format.file());
-        let file = File::open(&path).map_err(Error::io("open", &path))?;
         if request.read_only && staged.strategy != Strategy::Hardlink {
             let read_only = fs::Permissions::from_mode(0o444);
-            file.set_permissions(read_only).map_err(Error::io("set the mode of", &path))?;
+            fs::set_permissions(&path, read_only).map_err(Error::io("set the mode of", &path))?;
         }
-        request.durability.sync_file(&file, &path)?;
+        if request.durability == Durability::Durable {
+            let file = File::open(&path).map_err(Error::io("open", &path))?;
+            request.durability.sync_file(&file, &path)?;
+        }
         Ok(staged)
     }
 
@@ -206,8 +208,8 @@ pub(crate) fn copy_file(
     Ok(Strategy::Copy)
 }
 
-/// Some filesystems have said yes to a reflink and made less than one: a look at the size, and at the contents in a few
-/// places.
+/// Some filesystems have said yes to a reflink and made less than one: a look at the size, and at the blocks; where the
+/// filesystem does not say which those are, at the contents in a few places.
 fn compare_samples(
     source: &File,
     source_path: &Path,
@@ -221,6 +223,12 @@ fn compare_samples(
     let differs = || Err(Error::BadReflink { path: target_path.to_owned() });
     if length(target, target_path)? != size_bytes {
         return differs();
+    }
+    // To read contents, the disk must be asked, which takes longer than all else.
+    if let Some(same) =
+        same_blocks(source, target).map_err(Error::io("look at the extents of", target_path))?
+    {
+        return if same { Ok(()) } else { differs() };
     }
     let mut samples = [[0; SAMPLE_BYTES]; 2];
     for offset in [0, size_bytes / 2, size_bytes.saturating_sub(SAMPLE_BYTES as u64)] {

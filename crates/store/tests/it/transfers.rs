@@ -2,7 +2,7 @@ use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
-use offshoot_store::{clone_file, copy_holes, copy_range, copy_range_in_kernel, share_range};
+use offshoot_store::{clone_file, copy_holes, copy_range, copy_range_in_kernel, same_blocks, share_range};
 use offshoot_testkit::{Filesystem, ScratchFilesystem};
 
 const BLOCK: u64 = 4096;
@@ -115,5 +115,45 @@ fn blocks_are_shared_where_the_filesystem_can() {
         let elsewhere = tempfile::tempdir().unwrap();
         let target = create(elsewhere.path(), "target");
         assert!(!clone_file(&sparse(scratch.path()), &target).unwrap());
+    }
+}
+
+#[test]
+fn files_of_the_same_blocks_are_told_from_others() {
+    for filesystem in [Filesystem::Xfs, Filesystem::Btrfs, Filesystem::Ext4] {
+        if !filesystem.available() {
+            continue;
+        }
+        let scratch = ScratchFilesystem::new(filesystem, 512 << 20);
+        let file = |name: &str| {
+            let path = scratch.path().join(name);
+            File::options().read(true).write(true).create_new(true).open(path).unwrap()
+        };
+        let (source, copy, clone) = (file("source"), file("copy"), file("clone"));
+        source.write_all_at(&[7; 1 << 20], 1 << 20).unwrap();
+        source.set_len(8 << 20).unwrap();
+        copy_holes(&source, &copy).unwrap();
+        source.sync_all().unwrap();
+        copy.sync_all().unwrap();
+        assert_eq!(same_blocks(&source, &source).unwrap(), Some(true), "{filesystem:?}");
+        assert_eq!(same_blocks(&source, &copy).unwrap(), Some(false), "{filesystem:?}");
+        if clone_file(&source, &clone).unwrap() {
+            assert_eq!(same_blocks(&source, &clone).unwrap(), Some(true), "{filesystem:?}");
+            clone.write_all_at(&[8; 4096], 1 << 20).unwrap();
+            clone.sync_all().unwrap();
+            assert_eq!(same_blocks(&source, &clone).unwrap(), Some(false), "{filesystem:?}");
+            // Less than all of it.
+            let truncated = file("truncated");
+            assert!(clone_file(&source, &truncated).unwrap());
+            truncated.set_len(1 << 20).unwrap();
+            assert_eq!(same_blocks(&source, &truncated).unwrap(), Some(false), "{filesystem:?}");
+        }
+        // Too many to look at.
+        let many = file("many");
+        for index in 0..100 {
+            many.write_all_at(&[1; 4096], index * 8192).unwrap();
+            many.sync_all().unwrap();
+        }
+        assert_eq!(same_blocks(&many, &many).unwrap(), None, "{filesystem:?}");
     }
 }

@@ -398,15 +398,7 @@ impl Error {
             return kind;
         }
         match self {
-            Self::Source(error) => match error.kind() {
-                offshoot_oci::ErrorKind::NotFound => ErrorKind::NotFound,
-                offshoot_oci::ErrorKind::Integrity => ErrorKind::Integrity,
-                offshoot_oci::ErrorKind::Unsupported => ErrorKind::Unsupported,
-                offshoot_oci::ErrorKind::Usage => ErrorKind::Usage,
-                offshoot_oci::ErrorKind::Authentication => ErrorKind::Authentication,
-                offshoot_oci::ErrorKind::Interrupted => ErrorKind::Interrupted,
-                _ => ErrorKind::Failure,
-            },
+            Self::Source(error) => source_kind(error),
             Self::Layer { source, .. } | Self::Pack { source, .. } | Self::PackUnreadable { source, .. } => {
                 match source {
                     offshoot_layer::Error::Read(_) | offshoot_layer::Error::Host { .. } => ErrorKind::Failure,
@@ -485,13 +477,30 @@ impl Error {
                 if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
                     return Some(ErrorKind::NoSpace);
                 }
-                if matches!(error.get_ref(), Some(inner) if inner.is::<Cancelled>()) {
+                let inner = error.get_ref();
+                if inner.is_some_and(|inner| inner.is::<Cancelled>()) {
                     return Some(ErrorKind::Interrupted);
+                }
+                // A layer's stream can fail in all the ways of its source.
+                if let Some(error) = inner.and_then(|inner| inner.downcast_ref::<offshoot_oci::Error>()) {
+                    return Some(source_kind(error));
                 }
             }
             next = error.source();
         }
         None
+    }
+}
+
+fn source_kind(error: &offshoot_oci::Error) -> ErrorKind {
+    match error.kind() {
+        offshoot_oci::ErrorKind::NotFound => ErrorKind::NotFound,
+        offshoot_oci::ErrorKind::Integrity => ErrorKind::Integrity,
+        offshoot_oci::ErrorKind::Unsupported => ErrorKind::Unsupported,
+        offshoot_oci::ErrorKind::Usage => ErrorKind::Usage,
+        offshoot_oci::ErrorKind::Authentication => ErrorKind::Authentication,
+        offshoot_oci::ErrorKind::Interrupted => ErrorKind::Interrupted,
+        _ => ErrorKind::Failure,
     }
 }
 

@@ -21,6 +21,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
             "offshoot-qcow2",
             "offshoot-store",
             "offshoot-tree",
+            "offshoot-unpack",
         ],
     ),
     ("offshoot-cli", &["offshoot"]),

@@ -243,3 +243,26 @@ fn crc(bytes: &[u8]) -> u32 {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ if crc & 1 == 1 { 0x82f6_3b78 } else { 0 })
     })
 }
+
+/// A journal with transactions that the superblock does not speak of: kernels drop them, e2fsck would ask.
+#[test]
+fn a_journal_that_is_not_empty() {
+    let image = image(true);
+    let bytes = fs::read(image.path()).unwrap();
+    let superblock = [&0xc03b_3998u32.to_be_bytes()[..], &4u32.to_be_bytes()].concat();
+    let block = (0..bytes.len() / 4096).find(|block| bytes[block * 4096..].starts_with(&superblock)).unwrap();
+    open(&image.path()).write_all_at(&1u32.to_be_bytes(), block as u64 * 4096 + 0x1c).unwrap();
+    let error = refused(&image, 400 * MIB);
+    assert!(matches!(error, GrowError::NotClean { state: State::NeedsRecovery }), "{error:?}");
+    // Aborted, of another length, with features that nobody knows.
+    for (at, value, problem) in [(0x20, 5, "aborted"), (0x10, 1 << 30, "length"), (0x28, 1 << 20, "features")]
+    {
+        let file = open(&image.path());
+        file.write_all_at(&bytes[block * 4096..][..4096], block as u64 * 4096).unwrap();
+        file.write_all_at(&u32::to_be_bytes(value), block as u64 * 4096 + at).unwrap();
+        let GrowError::NoSafeJournal { problem: found } = refused(&image, 400 * MIB) else {
+            panic!("{problem}")
+        };
+        assert!(found.to_string().contains(problem), "{found}");
+    }
+}

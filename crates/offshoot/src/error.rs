@@ -110,8 +110,9 @@ pub enum Error {
     },
     /// What the record of a clone says is not what is there.
     #[error(
-        "the clone {vm} cannot be used: {damage}{}; --recreate makes it anew",
-        quarantined.as_ref().map(|path| format!("; it is now in {}", path.display())).unwrap_or_default()
+        "the clone {vm} cannot be used: {damage}{}{}",
+        quarantined.as_ref().map(|path| format!("; it is now in {}", path.display())).unwrap_or_default(),
+        damage.hint()
     )]
     CloneDamaged {
         /// The id.
@@ -286,6 +287,12 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A file that is to be imported is not there.
+    #[error("there is no file {}", path.display())]
+    NoFile {
+        /// Where it should be.
+        path: PathBuf,
+    },
     /// The system has no random numbers.
     #[error("cannot draw random numbers")]
     Random(#[source] io::Error),
@@ -428,6 +435,7 @@ impl Error {
                 ErrorKind::Integrity
             }
             Self::NotFound { .. }
+            | Self::NoFile { .. }
             | Self::NotPulled { .. }
             | Self::OutputPlace { .. }
             | Self::NothingToImport { .. } => ErrorKind::NotFound,

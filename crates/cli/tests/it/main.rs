@@ -7,6 +7,7 @@ mod bad_input;
 mod boots;
 mod clones;
 mod converge;
+mod damaged;
 mod disks;
 mod empty;
 mod from_registries;

@@ -66,6 +66,16 @@ pub enum Damage {
     },
 }
 
+impl Damage {
+    /// What can be done about it, to end a message with.
+    pub(crate) fn hint(&self) -> &'static str {
+        match self {
+            Self::NoBacking { .. } => "",
+            _ => "; --recreate makes it anew",
+        }
+    }
+}
+
 impl Store {
     /// Looks at a clone's disk as far as a VM's start needs it: is it there, of its size, and on its template?
     ///

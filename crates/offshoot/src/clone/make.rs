@@ -155,7 +155,8 @@ impl Store {
                 None => Ok(Some(existing)),
             };
         };
-        if request.options.recreate {
+        // Without the template's disk there is nothing to make it anew from.
+        if request.options.recreate && !matches!(damage, Damage::NoBacking { .. }) {
             self.set_aside(&vm, &damage.to_string())?;
             return Ok(None);
         }

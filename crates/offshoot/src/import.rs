@@ -1,3 +1,4 @@
+use std::io;
 use std::path::Path;
 
 use offshoot_store::{Area, Durability};
@@ -28,7 +29,12 @@ impl Store {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn import(&self, name: &TemplateName, file: &Path) -> Result<Template, Error> {
-        let metadata = file.metadata().map_err(Error::io("look at", file))?;
+        let metadata = match file.metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::NoFile { path: file.to_owned() });
+            }
+            metadata => metadata.map_err(Error::io("look at", file))?,
+        };
         if !metadata.is_file() {
             return Err(Error::NotAFile { path: file.to_owned() });
         }

@@ -3,13 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod against_umoci;
+mod answers;
 mod bad_input;
 mod boots;
+mod boots_apart;
 mod clones;
 mod converge;
 mod damaged;
 mod disks;
 mod empty;
+mod foreign;
 mod from_registries;
 mod grown_by_resize2fs;
 mod host_untouched;
@@ -22,5 +25,6 @@ mod reproducible;
 mod shared;
 mod small;
 mod together;
+mod unchanged;
 mod unpacked;
 mod vm_ids;

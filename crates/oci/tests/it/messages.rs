@@ -2,7 +2,7 @@ use std::error::Error as _;
 use std::path::Path;
 
 use offshoot_oci::{ImageName, Injection, Platform, Reference, SourceOptions, open};
-use offshoot_testkit::layout::{self, Image, Layer, Layout};
+use offshoot_testkit::layout::{self, Image, Layer, Layout, Tar};
 use serde_json::json;
 
 use crate::layouts::{name, resolve, tar};
@@ -93,6 +93,39 @@ fn what_a_person_reads() {
         "\"x:/y:9\" is not of the form SRC:DST[:MODE[:UID:GID]]: MODE \"9\" is not an octal number up to 7777"
     );
     assert!("linux".parse::<Platform>().unwrap_err().source().is_none());
+}
+
+#[test]
+fn of_docker_archives() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("x.tar");
+    let plain = |tar: &Tar| {
+        std::fs::write(&file, tar.finish()).unwrap();
+        let name = format!("docker-archive:{}", file.display()).parse().unwrap();
+        let error = open(&name, &SourceOptions::new(directory.path())).err().unwrap();
+        line(&error).replace(&file.display().to_string(), "FILE")
+    };
+    assert_eq!(plain(&Tar::new()), "FILE is not a Docker archive: it has no manifest.json");
+    assert_eq!(
+        plain(Tar::new().file("oci-layout", 0o644, b"{}")),
+        "FILE is not a Docker archive: it has no manifest.json; it is an OCI image layout, which oci-archive: reads"
+    );
+    assert_eq!(
+        plain(Tar::new().file("repositories", 0o644, b"{}")),
+        "cannot use FILE: it has repositories and no manifest.json, as Docker wrote archives before version 1.10; \
+         load it into a current Docker and save it again"
+    );
+    let list = br#"[{"Config": "c", "Layers": ["a/layer.tar"]}]"#;
+    let mut tar = Tar::new();
+    tar.file("manifest.json", 0o644, list);
+    assert_eq!(plain(&tar), "FILE has no file \"c\", which its manifest.json names");
+    tar.symlink("c", "c");
+    assert_eq!(plain(&tar), "FILE is malformed: its \"c\" is a link behind more than 16 others");
+    std::fs::write(&file, b"\x1f\x8b\x08garbage that is no gzip").unwrap();
+    let name = format!("oci-archive:{}", file.display()).parse().unwrap();
+    let error = open(&name, &SourceOptions::new(directory.path())).err().unwrap();
+    let text = line(&error).replace(&file.display().to_string(), "FILE");
+    assert!(text.starts_with("FILE is malformed: it cannot be decompressed: "), "{text}");
 }
 
 #[test]

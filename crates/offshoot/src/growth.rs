@@ -25,11 +25,13 @@ pub(crate) fn plan(
     size_bytes: u64,
     durability: Durability,
 ) -> Result<Plan, Error> {
-    if matches!(Grow::plan(volume, size_bytes), Err(GrowError::Interrupted)) {
+    let mut plan = planned(volume, size_bytes);
+    if matches!(plan, Err(GrowError::Interrupted)) {
         let sync = has_barriers(volume, durability);
         offshoot_ext4::finish_grow(volume, sync).map_err(failed(path))?;
+        plan = planned(volume, size_bytes);
     }
-    match planned(volume, size_bytes) {
+    match plan {
         Ok(plan) => Ok(Plan::InPlace(Box::new(plan))),
         Err(GrowError::UnknownFeatures { .. } | GrowError::UnknownLayout { .. }) => Ok(Plan::OnCopy),
         Err(error) => Err(failed(path)(error)),

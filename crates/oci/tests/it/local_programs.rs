@@ -337,6 +337,17 @@ fn programs_that_hang_are_ended_with_all_they_started() {
 }
 
 #[test]
+fn a_program_that_is_ended_may_clean_up() {
+    let programs = Programs::new();
+    programs.add("docker", "trap 'echo cleaned >$here/cleaned; exit 1' TERM; sleep 1000 & wait");
+    let mut options = programs.options();
+    options.local.stall = Duration::from_millis(300);
+    let error = resolve("docker-daemon:x", &options).unwrap_err();
+    assert!(matches!(error, Error::Program { problem: ProgramProblem::Stalled(_), .. }), "{error:?}");
+    assert_eq!(programs.read("cleaned"), "cleaned\n");
+}
+
+#[test]
 fn a_program_that_says_something_is_not_given_up() {
     let programs = Programs::new();
     // Slower than the limit, but never silent for so long.

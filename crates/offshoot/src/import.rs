@@ -73,6 +73,20 @@ impl Store {
 
     /// Adopts each `<stack>/rootfs.ext4` of a directory as a template `<name>/<stack>`, in the order of the stacks'
     /// names; those before one that is refused are there then.
+    ///
+    /// ```
+    /// # use offshoot::*;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let root = directory.path().join("store");
+    /// # let store = Store::open(&root)?;
+    /// # let built = store.build(&"scratch:".parse()?, &BuildOptions::default(), &Quiet)?;
+    /// # let stacks = directory.path().join("stacks");
+    /// # std::fs::create_dir_all(stacks.join("node"))?;
+    /// # store.export(&built, &stacks.join("node/rootfs.ext4"))?;
+    /// store.import_all(&"stacks".parse()?, &stacks)?;
+    /// assert!(store.find_template("stacks/node")?.is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn import_all(&self, name: &TemplateName, directory: &Path) -> Result<Vec<Template>, Error> {
         let mut stacks = Vec::new();
         for entry in directory.read_dir().map_err(Error::io("list", directory))? {

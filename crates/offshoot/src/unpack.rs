@@ -39,6 +39,18 @@ impl Store {
     }
 
     /// Writes what a template was built from into a directory, as [`unpack`](Self::unpack) does.
+    ///
+    /// ```
+    /// # use offshoot::*;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let root = directory.path().join("store");
+    /// # let store = Store::open(&root)?;
+    /// # let template = store.build(&"scratch:".parse()?, &BuildOptions::default(), &Quiet)?;
+    /// let rootfs = directory.path().join("rootfs");
+    /// store.unpack_template(&template, &rootfs, &Quiet)?;
+    /// assert!(rootfs.is_dir());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn unpack_template(
         &self,
         template: &Template,

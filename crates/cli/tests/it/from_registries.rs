@@ -68,8 +68,9 @@ fn tiny_over_tls() {
 
 fn small(directory: &std::path::Path) -> (Registry, Vec<Layer>) {
     let layout = directory.join("layout");
-    let layers: Vec<Layer> =
-        (0..3_u8).map(|n| Layer::gzip(&Tar::new().file(&format!("f{n}"), 0o644, &[n; 1 << 20]).finish())).collect();
+    let layers: Vec<Layer> = (0..3_u8)
+        .map(|n| Layer::gzip(&Tar::new().file(&format!("f{n}"), 0o644, &[n; 1 << 20]).finish()))
+        .collect();
     let image = layers.iter().cloned().fold(Image::new(), Image::layer);
     Layout::create(&layout).add("v1", &image);
     (Registry::serve(&layout), layers)
@@ -173,7 +174,8 @@ fn what_a_registry_refuses_has_its_exit_code() {
     // Logged in, nothing has to be said; logged out, it is as before.
     let authfile = directory.path().join("auth.json");
     let file = ["--authfile", text(&authfile)];
-    let mut login = store.command(&["login", registry.host(), "--plain-http", "-u", USER, "--password-stdin"]);
+    let mut login =
+        store.command(&["login", registry.host(), "--plain-http", "-u", USER, "--password-stdin"]);
     let mut login = login.args(file).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     std::io::Write::write_all(&mut login.stdin.take().unwrap(), PASSWORD.as_bytes()).unwrap();
     let output = login.wait_with_output().unwrap();

@@ -77,7 +77,8 @@ fn a_clone_may_be_a_directory() {
         assert_eq!(store.run(&["reset", "vm-1"]), text(&first));
         assert_eq!(fs::read_to_string(first.join("etc/motd")).unwrap(), "hello\n");
         let record: Value =
-            serde_json::from_str(&store.run(&["--format", "json", "clone", &image, "vm-1", "--as", "dir"])).unwrap();
+            serde_json::from_str(&store.run(&["--format", "json", "clone", &image, "vm-1", "--as", "dir"]))
+                .unwrap();
         assert_eq!(record["format"], "dir");
         let strategy = if filesystem == Filesystem::Xfs { "reflink" } else { "copy" };
         assert_eq!(record["strategy"], strategy);
@@ -120,6 +121,7 @@ fn nothing_is_unpacked_over_what_is_there() {
     std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
     store.fails(&["unpack", &image, text(&link)]);
     assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
-    let names: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let names: Vec<_> =
+        fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(!names.iter().any(|name| name.to_string_lossy().contains("offshoot-")), "{names:?}");
 }

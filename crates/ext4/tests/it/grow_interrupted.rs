@@ -1,5 +1,6 @@
 //! Growth in place, interrupted everywhere.
 
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use offshoot_ext4::{Finished, Grow, GrowError, Options, State, finish_grow, grow_in_place, inspect};
@@ -257,6 +258,66 @@ fn journals_of_each_form() {
             assert_eq!(finish_grow(&file, false).unwrap(), Finished::Completed, "{what}");
             check::e2fsck(&path);
             assert!(same(&file, &open(&whole)), "{what}");
+        }
+    }
+}
+
+/// What has not our marker, or lies in a filesystem that changed since, is somebody else's.
+#[test]
+fn only_what_is_ours_is_completed() {
+    let (from, to) = CASES[1];
+    let (steps, _whole) = recorded(from, to);
+    let sector = |step: &Step| matches!(step, Step::Write { bytes, .. } if bytes.len() == 512);
+    let commit = steps.iter().position(sector).unwrap();
+    let is_log =
+        |step: &&Step| matches!(step, Step::Write { bytes, .. } if bytes.starts_with(b"\xc0\x3b\x39\x98"));
+    let Some(Step::Write { offset, .. }) = steps.iter().find(is_log) else { panic!("no transaction") };
+    // The marker follows a tag of 8 bytes: its name, the superblock before and after, the descriptor's number.
+    for at in [20, 27, 28, 31, 11] {
+        let image = interrupted(from, &steps[..=commit]);
+        let file = open(&image.path());
+        assert_eq!(inspect(&file).unwrap().state, State::GrowInterrupted);
+        let mut byte = [0];
+        FileExt::read_exact_at(&file, &mut byte, offset + at).unwrap();
+        FileExt::write_all_at(&file, &[byte[0] ^ 1], offset + at).unwrap();
+        assert_eq!(inspect(&file).unwrap().state, State::NeedsRecovery, "{at}");
+        assert_eq!(finish_grow(&file, true).unwrap(), Finished::Nothing, "{at}");
+    }
+}
+
+/// A machine that ran meanwhile changed the superblock, be there a transaction that counts or not.
+#[test]
+fn once_a_machine_ran_nothing_is_completed() {
+    if !oracle::available(&["debugfs", "cp"]) {
+        return;
+    }
+    let (from, to) = CASES[1];
+    let (steps, _whole) = recorded(from, to);
+    let sector = |step: &Step| matches!(step, Step::Write { bytes, .. } if bytes.len() == 512);
+    let commit = steps.iter().position(sector).unwrap();
+    let emptied = steps.iter().rposition(sector).unwrap();
+    for number in [commit, commit + 1, emptied + 1] {
+        let refuses = |path: &Path| {
+            let file = open(path);
+            assert_eq!(inspect(&file).unwrap().state, State::NeedsRecovery, "{number}");
+            assert_eq!(finish_grow(&file, true).unwrap(), Finished::Nothing, "{number}");
+            let error = Grow::plan(&file, 2 * to).unwrap_err();
+            assert!(
+                matches!(error, GrowError::NotClean { state: State::NeedsRecovery }),
+                "{number}: {error}"
+            );
+        };
+        let image = interrupted(from, &steps[..number]);
+        assert_eq!(inspect(&open(&image.path())).unwrap().state, State::GrowInterrupted, "{number}");
+        let changed = copy(&image.path());
+        oracle::run(oracle::command("debugfs").args(["-w", "-R", "ssv mnt_count 7"]).arg(&changed));
+        refuses(&changed);
+        if oracle::root() && oracle::available(&["mount"]) {
+            // While it runs.
+            let mount = LoopMount::read_write(&image.path());
+            rustix::fs::syncfs(std::fs::File::open(mount.path()).unwrap()).unwrap();
+            refuses(&copy(&image.path()));
+            mount.unmount();
         }
     }
 }

@@ -92,3 +92,19 @@ fn over_every_boundary() {
         }
     }
 }
+
+/// The rule for a last group is the writer's, to the block.
+#[test]
+fn the_smallest_last_groups() {
+    let (tree, packs) = sample();
+    let image = Image::new(&tree, &packs, &exact(GIB)).unwrap();
+    let file = open(&image.path());
+    // Bitmaps, inode table and 50 blocks; in group 9 superblock and descriptors, too.
+    for (groups, least) in [(8, 2 + 512 + 50), (9, 65 + 2 + 512 + 50)] {
+        for (blocks, kept) in [(1, 0), (least - 1, 0), (least, least), (least + 1, least + 1)] {
+            let plan = Grow::plan(&file, (groups * 32768 + blocks) * 4096).unwrap();
+            assert_eq!(plan.new_size_bytes(), (groups * 32768 + kept) * 4096, "{groups} and {blocks}");
+            assert_eq!(plan.left_out_bytes(), (blocks - kept) * 4096);
+        }
+    }
+}

@@ -164,9 +164,30 @@ fn a_release_beside_a_clone_leaves_one_or_none() {
 }
 
 #[test]
+fn a_release_beside_a_growth_leaves_nothing() {
+    let small = Small::new();
+    small.store.run(&["build", "scratch:", "--no-journal", "--size", "16M", "--name", "plain"]);
+    for round in 0..rounds(30) {
+        let options: &[&str] = match round % 3 {
+            0 => &["clone", "base", "vm"],
+            1 => &["clone", "base", "vm", "--strategy", "qcow2"],
+            // Grown on a copy.
+            _ => &["clone", "plain", "vm"],
+        };
+        small.store.run(options);
+        let ended = race(&small.store, &[&["grow", "vm", "300M"], &["release", "vm"]]);
+        assert_eq!(ended[1].0, 0, "{ended:?}");
+        // Grown and then released, or released and then not found.
+        assert!([0, 3].contains(&ended[0].0), "{ended:?}");
+        assert!(small.clones().is_empty(), "{ended:?}");
+        small.nothing_unfinished(&format!("round {round}"));
+    }
+}
+
+#[test]
 fn of_two_who_make_a_lost_clone_anew_one_does() {
     let small = Small::new();
-    for round in 0..rounds(20) {
+    for round in 0..rounds(30) {
         let damage: fn(&std::path::Path) = match round % 3 {
             0 => |disk| std::fs::remove_file(disk).unwrap(),
             1 => |disk| std::fs::write(disk, b"no header").unwrap(),

@@ -170,10 +170,12 @@ impl Store {
     /// Moves a clone to quarantine whose record is missing or cannot be understood, which is all that is known of it.
     fn set_aside_unreadable(&self, vm: &VmId) -> Result<(), Error> {
         let _changing = self.lock_clone(vm)?;
+        // Before its record is looked for: to make a clone anew takes no lock.
+        let exists = self.directory.contains(Area::Clones, &vm.entry())?;
         match self.find_clone(vm) {
-            // Somebody has made it anew.
-            Ok(Some(_)) => Ok(()),
-            Ok(None) => self.set_aside(vm, "it has no record"),
+            Ok(None) if exists => self.set_aside(vm, "it has no record"),
+            // Somebody has set it aside, and perhaps made it anew.
+            Ok(_) => Ok(()),
             Err(error) if error.is_damaged_record() => self.set_aside(vm, &error.to_string()),
             Err(error) => Err(error),
         }

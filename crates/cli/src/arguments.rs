@@ -12,7 +12,7 @@ use crate::size::Size;
 ///
 /// Turns a container image into a bootable ext4 root disk, and gives every VM a private copy-on-write copy of it.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES, after_long_help = LONG_EXAMPLES)]
+#[command(name = "offshoot", version, after_help = EXAMPLES, after_long_help = LONG_EXAMPLES)]
 pub(crate) struct Arguments {
     /// The store's directory [default: /var/lib/offshoot for root, else $XDG_DATA_HOME/offshoot]
     #[arg(long, global = true, env = "OFFSHOOT_STORE", value_name = "DIR", help_heading = "Everywhere")]
@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     /// Only results and errors
     #[arg(short, long, global = true, help_heading = "Everywhere")]
     pub(crate) quiet: bool,
-    /// Progress as lines where there is no terminal
+    /// Progress as lines where there is no terminal; retries and mirrors that fail
     #[arg(short, long, global = true, conflicts_with = "quiet", help_heading = "Everywhere")]
     pub(crate) verbose: bool,
     #[command(subcommand)]
@@ -43,8 +43,8 @@ See 'offshoot --help' for image names and exit codes.";
 
 const LONG_EXAMPLES: &str = "\
 Images:
-  REFERENCE                in a registry, by Docker's rules: alpine, registry.example.com/app:1.2, ...@sha256:...
-                           docker://REFERENCE where a template has the same name
+  REFERENCE                in a registry, by Docker's rules: alpine, registry.example.com/app:1.2
+                           (docker://REFERENCE where a template has the same name)
   oci:DIR[:TAG]            an OCI image layout
   oci-archive:FILE[:TAG]   the same in a tar; '-' is standard input
   docker-archive:FILE[:TAG]  what 'docker save' writes; '-' is standard input
@@ -56,8 +56,8 @@ Images:
   scratch:                 nothing: an empty filesystem
 
 Exit codes:
-  0 done   1 failure   2 usage   3 not found   4 conflict   5 integrity   6 no space   7 authentication
-  8 unsupported on this host or by this version   130 interrupted
+  0 done   1 failure   2 usage   3 not found   4 conflict   5 integrity   6 no space
+  7 authentication   8 unsupported on this host or by this version   130 interrupted
 
 Examples:
   offshoot clone alpine vm-0
@@ -99,47 +99,6 @@ pub(crate) enum ProgressMode {
 pub(crate) enum Command {
     /// Fetch, verify and pack an image; prints the manifest's digest
     Pull(PullArguments),
-    /// Write an image's root filesystem into a directory; prints its path
-    Unpack {
-        /// A template's name or id, or an image
-        #[arg(value_name = "IMAGE|NAME|ID")]
-        template: String,
-        /// Where to; it must not exist, or be empty
-        directory: PathBuf,
-        /// When an image is fetched that may be in the store already
-        #[arg(long = "pull", value_name = "missing|always|never", default_value = "missing")]
-        policy: PullPolicy,
-        #[command(flatten)]
-        source: SourceArguments,
-    },
-    /// Keep credentials for a registry, once it has taken them
-    Login {
-        /// The registry, like registry.example.com:5000
-        registry: RegistryHost,
-        /// The user [default: asked for]
-        #[arg(short, long)]
-        username: Option<String>,
-        /// Read the password from standard input [default: asked for]
-        #[arg(long)]
-        password_stdin: bool,
-        /// The file to keep them in [default: where there are some already, else Docker's config.json]
-        #[arg(long, value_name = "FILE")]
-        authfile: Option<PathBuf>,
-        /// Talk HTTP to it
-        #[arg(long)]
-        plain_http: bool,
-        /// Where its certificates are: DIR/HOST/hosts.toml; may be repeated
-        #[arg(long, value_name = "DIR")]
-        hosts_dir: Vec<PathBuf>,
-    },
-    /// Forget the credentials for a registry
-    Logout {
-        /// The registry
-        registry: RegistryHost,
-        /// The file that they are in [default: wherever they are]
-        #[arg(long, value_name = "FILE")]
-        authfile: Option<PathBuf>,
-    },
     /// Make an image's template; prints its id, or FILE with -o
     Build(BuildArguments),
     /// Give a VM its own copy of a template; prints the disk's path
@@ -172,6 +131,19 @@ pub(crate) enum Command {
         /// The filesystem, or a directory of STACK/rootfs.ext4, which become NAME/STACK
         file: PathBuf,
     },
+    /// Write an image's root filesystem into a directory; prints its path
+    Unpack {
+        /// A template's name or id, or an image
+        #[arg(value_name = "IMAGE|NAME|ID")]
+        template: String,
+        /// Where to; it must not exist, or be empty
+        directory: PathBuf,
+        /// When an image is fetched that may be in the store already
+        #[arg(long = "pull", value_name = "missing|always|never", default_value = "missing")]
+        policy: PullPolicy,
+        #[command(flatten)]
+        source: SourceArguments,
+    },
     /// Remove VMs' clones; those that are not there are released already
     Release {
         /// The VMs
@@ -188,6 +160,34 @@ pub(crate) enum Command {
     Inspect {
         /// A template's name or id, a VM, or an image
         name: String,
+    },
+    /// Keep credentials for a registry, once it has taken them
+    Login {
+        /// The registry, like registry.example.com:5000
+        registry: RegistryHost,
+        /// The user [default: asked for]
+        #[arg(short, long)]
+        username: Option<String>,
+        /// Read the password from standard input [default: asked for]
+        #[arg(long)]
+        password_stdin: bool,
+        /// The file to keep them in [default: where there are some already, else Docker's config.json]
+        #[arg(long, value_name = "FILE")]
+        authfile: Option<PathBuf>,
+        /// Talk HTTP to it
+        #[arg(long)]
+        plain_http: bool,
+        /// Where its certificates are: DIR/HOST/hosts.toml; may be repeated
+        #[arg(long, value_name = "DIR")]
+        hosts_dir: Vec<PathBuf>,
+    },
+    /// Forget the credentials for a registry
+    Logout {
+        /// The registry
+        registry: RegistryHost,
+        /// The file that they are in [default: wherever they are]
+        #[arg(long, value_name = "FILE")]
+        authfile: Option<PathBuf>,
     },
     /// Show what it does: make a sample image, a template and 100 clones, and measure
     Demo {
@@ -248,8 +248,6 @@ pub(crate) struct RegistryArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct BuildArguments {
-    #[command(flatten)]
-    pub(crate) pull: PullArguments,
     /// When an image is fetched that may be in the store already
     #[arg(long = "pull", value_name = "missing|always|never", default_value = "missing")]
     pub(crate) policy: PullPolicy,
@@ -271,6 +269,8 @@ pub(crate) struct BuildArguments {
     /// Put a file or directory of this host into the image, owned by root; may be repeated
     #[arg(long, value_name = "SRC:DST[:MODE[:UID:GID]]")]
     pub(crate) inject: Vec<Injection>,
+    #[command(flatten)]
+    pub(crate) pull: PullArguments,
 }
 
 #[derive(Debug, Args)]
@@ -312,13 +312,13 @@ pub(crate) struct CloneArguments {
     /// When an image is fetched that may be in the store already
     #[arg(long = "pull", value_name = "missing|always|never", default_value = "missing")]
     pub(crate) policy: PullPolicy,
-    #[command(flatten)]
-    pub(crate) source: SourceArguments,
     /// Print the VMM's own configuration for this disk instead of its path
     #[arg(long, value_enum, value_name = "VMM")]
     pub(crate) print: Option<Vmm>,
     #[command(flatten)]
     pub(crate) resize2fs: Resize2fsArgument,
+    #[command(flatten)]
+    pub(crate) source: SourceArguments,
 }
 
 /// For filesystems that were not made here.

@@ -18,7 +18,8 @@ The project's own tasks: cargo xtask TASK
   test [NAME…]   installs missing oracles (as root on Debian and its kin), builds the program, runs all tests;
                  further words go to the tests: a part of a name, --nocapture, …
   ci             fmt, clippy and rustdoc with warnings denied, then test
-  soak           the tests in their long form: more random cases, the large images on XFS, btrfs and ext4
+  soak           the tests in their long form: more random cases, commands killed at every call, the large images
+                 on XFS, btrfs and ext4
   bench          measures against umoci, mke2fs and igzip: --help for its options
   samples        makes the sample images and says where they are
   oracles        installs the oracles, or says which are missing

@@ -1,37 +1,41 @@
-//! Where a file's blocks lie: two files whose blocks are the same have the same bytes, and none of them has to be read.
+//! Where a file's blocks lie: where two files have the same blocks they have the same bytes, and none has to be read.
 
 use std::fs::File;
 use std::io;
 
 use rustix::io::Errno;
 
-/// The most extents that are looked at.
-const MAX_EXTENTS: usize = 64;
-
-/// Whether two files consist of the same blocks at the same places, holes included.
+/// Whether two files have the same blocks at each of these offsets, or the same hole: then the bytes around them are the
+/// same. Whole maps are not compared: btrfs asks itself for each extent who else has it.
 ///
-/// `Ok(None)`: that cannot be said here: the filesystem does not tell, has not decided yet, keeps contents elsewhere
-/// than in blocks, or there are more than 64 extents.
-pub fn same_blocks(one: &File, other: &File) -> io::Result<Option<bool>> {
-    let (Some(one), Some(other)) = (extents(one)?, extents(other)?) else { return Ok(None) };
-    Ok(Some(one == other))
+/// `Ok(None)`: that cannot be said here: the filesystem does not tell, has not decided yet, or keeps contents elsewhere
+/// than in blocks.
+pub fn same_blocks(one: &File, other: &File, offsets: &[u64]) -> io::Result<Option<bool>> {
+    for &offset in offsets {
+        match (extent(one, offset)?, extent(other, offset)?) {
+            (Known::Extent(one), Known::Extent(other)) if one == other => {}
+            (Known::Extent(_), Known::Extent(_)) => return Ok(Some(false)),
+            _ => return Ok(None),
+        }
+    }
+    Ok(Some(true))
 }
 
-/// Logical offset, physical offset and length, in bytes.
-type Extent = (u64, u64, u64);
+/// What is known of a place in a file.
+enum Known {
+    /// Logical offset, physical offset and length in bytes; none of a hole.
+    Extent(Option<(u64, u64, u64)>),
+    Nothing,
+}
 
-fn extents(file: &File) -> io::Result<Option<Vec<Extent>>> {
-    let map = match fiemap::fiemap(file) {
-        Ok(map) => map,
-        Err(Errno::NOTTY | Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let Some(extents) = map.extents.get(..map.mapped_extents as usize) else { return Ok(None) };
-    let is_whole = extents.last().is_none_or(|last| last.flags & fiemap::LAST != 0);
-    if !is_whole || extents.iter().any(|extent| extent.flags & fiemap::ELSEWHERE != 0) {
-        return Ok(None);
+fn extent(file: &File, offset: u64) -> io::Result<Known> {
+    match fiemap::fiemap(file, offset) {
+        Ok(map) if map.mapped_extents == 0 => Ok(Known::Extent(None)),
+        Ok(map) if map.extent.flags & fiemap::ELSEWHERE != 0 => Ok(Known::Nothing),
+        Ok(map) => Ok(Known::Extent(Some((map.extent.logical, map.extent.physical, map.extent.length)))),
+        Err(Errno::NOTTY | Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => Ok(Known::Nothing),
+        Err(error) => Err(error.into()),
     }
-    Ok(Some(extents.iter().map(|extent| (extent.logical, extent.physical, extent.length)).collect()))
 }
 
 /// A call that rustix does not have.
@@ -41,10 +45,6 @@ mod fiemap {
 
     use rustix::ioctl::{Opcode, Updater, ioctl, opcode};
 
-    use super::MAX_EXTENTS;
-
-    /// `FIEMAP_EXTENT_LAST`
-    pub(super) const LAST: u32 = 0x1;
     /// `FIEMAP_EXTENT_UNKNOWN`, `_DELALLOC`, `_ENCODED`, `_DATA_ENCRYPTED`, `_NOT_ALIGNED`, `_DATA_INLINE`, `_DATA_TAIL`:
     /// the physical offset is none, or not all that there is to say.
     pub(super) const ELSEWHERE: u32 = 0x2 | 0x4 | 0x8 | 0x80 | 0x100 | 0x200 | 0x400;
@@ -72,7 +72,7 @@ mod fiemap {
         reserved: u32,
     }
 
-    /// The same with room for extents.
+    /// The same with room for one extent.
     #[repr(C)]
     pub(super) struct Map {
         start: u64,
@@ -81,25 +81,26 @@ mod fiemap {
         pub(super) mapped_extents: u32,
         extent_count: u32,
         reserved: u32,
-        pub(super) extents: [Extent; MAX_EXTENTS],
+        pub(super) extent: Extent,
     }
 
     const _: () = assert!(size_of::<Header>() == 32 && size_of::<Extent>() == 56);
-    const _: () = assert!(size_of::<Map>() == size_of::<Header>() + MAX_EXTENTS * size_of::<Extent>());
+    const _: () = assert!(size_of::<Map>() == size_of::<Header>() + size_of::<Extent>());
 
     const FS_IOC_FIEMAP: Opcode = opcode::read_write::<Header>(b'f', 11);
 
-    pub(super) fn fiemap(file: &File) -> rustix::io::Result<Map> {
+    /// The extent at an offset.
+    pub(super) fn fiemap(file: &File, offset: u64) -> rustix::io::Result<Map> {
         let mut map = Map {
-            start: 0,
-            length: u64::MAX,
+            start: offset,
+            length: 1,
             flags: 0,
             mapped_extents: 0,
-            extent_count: MAX_EXTENTS as u32,
+            extent_count: 1,
             reserved: 0,
-            extents: [Extent::default(); MAX_EXTENTS],
+            extent: Extent::default(),
         };
-        // SAFETY: FS_IOC_FIEMAP reads a `struct fiemap` and writes to it and at most `extent_count` extents behind it;
+        // SAFETY: FS_IOC_FIEMAP reads a `struct fiemap` and writes to it and at most `extent_count` extents behind it, here one;
         // the map has that layout and that room, and is borrowed for the length of the call.
         unsafe { ioctl(file, Updater::<FS_IOC_FIEMAP, Map>::new(&mut map)) }?;
         Ok(map)

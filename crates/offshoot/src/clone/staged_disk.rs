@@ -225,13 +225,13 @@ fn compare_samples(
         return differs();
     }
     // To read contents, the disk must be asked, which takes longer than all else.
-    if let Some(same) =
-        same_blocks(source, target).map_err(Error::io("look at the extents of", target_path))?
-    {
+    let places = [0, size_bytes / 2, size_bytes.saturating_sub(SAMPLE_BYTES as u64)];
+    let same = same_blocks(source, target, &places);
+    if let Some(same) = same.map_err(Error::io("look at the extents of", target_path))? {
         return if same { Ok(()) } else { differs() };
     }
     let mut samples = [[0; SAMPLE_BYTES]; 2];
-    for offset in [0, size_bytes / 2, size_bytes.saturating_sub(SAMPLE_BYTES as u64)] {
+    for offset in places {
         let [expected, found] = &mut samples;
         let count = source.read_at(expected, offset).map_err(Error::io("read", source_path))?;
         let same = target.read_at(found, offset).map_err(Error::io("read", target_path))?;

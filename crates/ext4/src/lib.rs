@@ -40,16 +40,18 @@
 //! # Ok::<(), offshoot_ext4::Error>(())
 //! ```
 //!
-//! What lies on a [`Device`] already is looked at by [`inspect`], made larger by [`Grow`] (or, where an interruption must
-//! do no harm, [`grow_in_place`]), and gets another UUID by [`set_uuid`]:
+//! What lies on a [`Device`] already is looked at by [`inspect`], made larger by [`Grow`], and gets another UUID by
+//! [`set_uuid`]:
 //!
 //! ```no_run
-//! use offshoot_ext4::{grow_in_place, inspect};
+//! use offshoot_ext4::{Grow, finish_grow, inspect};
 //!
 //! let disk = std::fs::File::options().read(true).write(true).open("rootfs.ext4")?;
 //! println!("{} bytes, {}", inspect(&disk)?.size_bytes, inspect(&disk)?.features);
-//! let grown = grow_in_place(&disk, 8 << 30, true)?;
-//! assert_eq!(grown.new_size_bytes(), 8 << 30);
+//! finish_grow(&disk, true)?; // of an earlier time, if it was interrupted
+//! let grow = Grow::plan(&disk, 8 << 30)?;
+//! grow.apply_journaled(&disk, true)?; // an interruption does no harm
+//! assert_eq!(inspect(&disk)?.size_bytes, grow.new_size_bytes());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -94,7 +96,7 @@ mod xattr;
 pub use device::{Device, DeviceError};
 pub use error::{Error, Problem};
 pub use features::Features;
-pub use grow::{Finished, Grow, GrowError, finish_grow, grow_in_place};
+pub use grow::{Finished, Grow, GrowError, finish_grow};
 pub use inspect::{Filesystem, InspectError, JournalKind, State, inspect};
 pub use journal::JournalProblem;
 pub use options::{Label, Options, Size};

@@ -20,6 +20,7 @@ mod archive_entries;
 mod archive_file;
 mod archive_index;
 mod bounded_file;
+mod child_group;
 mod config;
 mod credentials;
 mod directory;

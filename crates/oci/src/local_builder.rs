@@ -2,7 +2,6 @@
 //!
 //! Each program hands its image over as a Docker archive through a pipe, which is verified as any other archive is.
 
-mod child;
 mod containers_storage;
 mod context;
 mod docker_daemon;

@@ -13,4 +13,4 @@ pub use damage::Damage;
 pub use existing::Clone;
 pub use guard::CloneGuard;
 pub use options::{CloneOptions, Strategy, UnknownStrategy};
-pub(crate) use staged_disk::{DiskRequest, new_file};
+pub(crate) use staged_disk::DiskRequest;

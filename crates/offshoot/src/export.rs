@@ -2,8 +2,9 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use offshoot_store::{NewFile, clone_file, copy_holes};
+use offshoot_store::NewFile;
 
+use crate::disk_copy::copy_file;
 use crate::{Error, Store, Template};
 
 impl Store {
@@ -27,9 +28,7 @@ impl Store {
         Self::check_output(output)?;
         let source = File::open(&template.path).map_err(Error::io("open", &template.path))?;
         let target = NewFile::create(output)?;
-        if !clone_file(&source, target.file()).map_err(Error::io("write", output))? {
-            copy_holes(&source, target.file()).map_err(Error::io("write", output))?;
-        }
+        copy_file(None, &source, &template.path, target.file(), output)?;
         if target.publish(0o644)? { Ok(()) } else { Err(Error::OutputExists { path: output.to_owned() }) }
     }
 

@@ -1,9 +1,9 @@
 use std::fs::File;
 use std::path::Path;
 
-use offshoot_store::{Area, Durability, Staging, clone_file, copy_holes};
+use offshoot_store::{Area, Durability, Staging};
 
-use crate::clone::new_file;
+use crate::disk_copy::copy_for_change;
 use crate::growth::{self, Plan};
 use crate::records::{self, CloneRecord};
 use crate::volume::Volume;
@@ -110,14 +110,4 @@ impl Store {
         staging.replace(Area::Clones, &record.vm_id.entry(), durability)?;
         Ok(())
     }
-}
-
-/// A disk's bytes in a file of their own, shared where they can be.
-pub(crate) fn copy_for_change(from: &Path, to: &Path) -> Result<File, Error> {
-    let source = File::open(from).map_err(Error::io("open", from))?;
-    let target = new_file(to)?;
-    if !clone_file(&source, &target).map_err(Error::io("clone to", to))? {
-        copy_holes(&source, &target).map_err(Error::io("copy to", to))?;
-    }
-    Ok(target)
 }

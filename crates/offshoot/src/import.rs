@@ -4,8 +4,8 @@ use std::path::Path;
 use offshoot_store::{Area, Durability};
 
 use crate::build::seal;
+use crate::disk_copy::copy_for_change;
 use crate::file_digest;
-use crate::grow::copy_for_change;
 use crate::records::{self, Origin, TemplateRecord};
 use crate::{Error, Store, Template, TemplateId, TemplateName, growth};
 

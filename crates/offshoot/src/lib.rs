@@ -24,6 +24,7 @@ mod build;
 mod clone;
 mod derivation;
 mod disk;
+mod disk_copy;
 mod emit;
 mod error;
 mod error_kind;

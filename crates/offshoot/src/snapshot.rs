@@ -1,7 +1,7 @@
 use offshoot_store::Durability;
 
 use crate::build::seal;
-use crate::grow::copy_for_change;
+use crate::disk_copy::copy_for_change;
 use crate::records::{self, Origin, TemplateRecord};
 use crate::{DiskFormat, Error, Store, Template, TemplateId, TemplateName, VmId, volume};
 

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io;
-use std::num::NonZero;
 use std::path::Path;
 
 use offshoot_ext4::Device;
@@ -91,15 +90,9 @@ impl Device for Volume {
     }
 }
 
-/// Of a disk of ours: superblock, descriptors, those reserved for growth, bitmaps, the journal's first block.
-const FRONT_BYTES: u64 = 512 << 10;
-
 /// A VM's disk, for writing, which nobody else has open as far as can be told; nobody who asks gets it until it is closed.
 pub(crate) fn open_unused(vm: &VmId, path: &Path) -> Result<File, Error> {
     let file = File::options().read(true).write(true).open(path).map_err(Error::io("open", path))?;
-    // A filesystem's own blocks lie at the front: to fetch them at once is one wait for the disk instead of ten. It is a
-    // wish, and may fail.
-    let _ = rustix::fs::fadvise(&file, 0, NonZero::new(FRONT_BYTES), rustix::fs::Advice::WillNeed);
     if lock_disk(&file).map_err(Error::io("lock", path))? {
         Ok(file)
     } else {

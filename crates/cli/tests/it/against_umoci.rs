@@ -14,12 +14,15 @@ fn compare(sample: Sample) {
     let bundle = directory.path().join("bundle");
     oracle::run(oracle::command("umoci").args(["unpack", "--image", &sample.reference()]).arg(&bundle));
     let mount = LoopMount::read_only(&disk);
-    // Directories that no layer has an entry for are as old as their unpacking, and so is what they are made in.
-    let implied: &[&str] = match sample {
+    compare_trees(&bundle.join("rootfs"), mount.path(), implied(sample));
+}
+
+/// Directories that no layer has an entry for are as old as their unpacking, and so is what they are made in.
+pub(crate) fn implied(sample: Sample) -> &'static [&'static str] {
+    match sample {
         Sample::Tiny => &["", "implied", "implied/parents", "implied/parents/of"],
         _ => &[],
-    };
-    compare_trees(&bundle.join("rootfs"), mount.path(), implied);
+    }
 }
 
 /// Left is umoci's.

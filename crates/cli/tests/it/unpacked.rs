@@ -6,6 +6,7 @@ use offshoot_testkit::samples::Sample;
 use offshoot_testkit::{Filesystem, Ignore, Listing, ScratchFilesystem, oracle, scratch_directory};
 use serde_json::Value;
 
+use crate::against_umoci::implied;
 use crate::program::{Store, text};
 
 /// The directory is what umoci unpacks, path by path.
@@ -19,12 +20,7 @@ fn compare(sample: Sample) {
     let store = Store::at(directory.path().join("store"));
     let rootfs = directory.path().join("rootfs");
     store.run(&["unpack", &format!("oci:{}", sample.reference()), text(&rootfs)]);
-    // Directories that no layer has an entry for are as old as their unpacking, and so is what they are made in.
-    let implied: &[&str] = match sample {
-        Sample::Tiny => &["", "implied", "implied/parents", "implied/parents/of"],
-        _ => &[],
-    };
-    let ignore = Ignore { mtime_of: implied, ..Ignore::default() };
+    let ignore = Ignore { mtime_of: implied(sample), ..Ignore::default() };
     Listing::of(&bundle.join("rootfs")).assert_same(&Listing::of(&rootfs), &ignore);
 }
 

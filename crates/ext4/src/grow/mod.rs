@@ -7,7 +7,6 @@
 mod error;
 mod finish;
 mod groups;
-mod in_place;
 mod journaled;
 mod plan;
 mod resize_inode;
@@ -17,7 +16,6 @@ mod unfinished;
 
 pub use error::GrowError;
 pub use finish::{Finished, finish_grow};
-pub use in_place::grow_in_place;
 pub use plan::Grow;
 pub(crate) use steps::write_backups;
 pub(crate) use supported::unsupported;

@@ -3,7 +3,7 @@
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use offshoot_ext4::{Finished, Grow, GrowError, Options, State, finish_grow, grow_in_place, inspect};
+use offshoot_ext4::{Finished, Grow, GrowError, Options, State, finish_grow, inspect};
 use offshoot_testkit::{LoopMount, oracle};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -87,7 +87,7 @@ fn survives(image: &Image, from: u64, to: u64, kernel: bool, what: &str) -> Fini
     }
     assert_eq!(finish_grow(&file, true).unwrap(), Finished::Nothing, "{what}");
     check::e2fsck(&path);
-    grow_in_place(&file, to, true).unwrap();
+    Grow::plan(&file, to).unwrap().apply_journaled(&file, true).unwrap();
     assert_eq!(inspect(&file).unwrap().size_bytes, to, "{what}");
     check::e2fsck(&path);
     finished

@@ -2,15 +2,15 @@ use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{Credentials, CredentialsError, Secret};
+use crate::child_group::ChildGroup;
 use crate::registry::Watch;
 
 /// The most bytes a helper's answer may have.
@@ -98,7 +98,7 @@ impl Helper<'_> {
             .spawn()
             .map_err(failed)?;
         let pipes = (child.stdin.take(), child.stdout.take());
-        let group = Group(child);
+        let group = ChildGroup::new(child);
         let (Some(mut stdin), Some(stdout)) = pipes else {
             return Err(failed(std::io::Error::other("it has no pipes")));
         };
@@ -130,7 +130,7 @@ impl Helper<'_> {
         if output.len() as u64 == MAX_ANSWER {
             return Err(CredentialsError::HelperAnswer { name: self.name.to_owned() });
         }
-        let status = group.wait(self.limit.saturating_sub(started.elapsed())).ok_or_else(|| self.slow())?;
+        let status = wait(group, self.limit.saturating_sub(started.elapsed())).ok_or_else(|| self.slow())?;
         Ok((status.success(), status.to_string(), output))
     }
 
@@ -157,33 +157,15 @@ impl Helper<'_> {
     }
 }
 
-/// A process and all that it started; ended when dropped.
-struct Group(Child);
-
-impl Group {
-    /// How it ended, if it does so in time.
-    fn wait(mut self, limit: Duration) -> Option<std::process::ExitStatus> {
-        let started = Instant::now();
-        loop {
-            match self.0.try_wait() {
-                Ok(Some(status)) => return Some(status),
-                Err(_) => return None,
-                Ok(None) if started.elapsed() >= limit => return None,
-                // It has closed its output, so its end is near.
-                Ok(None) => std::thread::sleep(Duration::from_millis(1)),
-            }
-        }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Ok(None) = self.0.try_wait() {
-            // Not yet reaped, so the group is still this one.
-            if let Some(group) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
-                let _ = kill_process_group(group, Signal::KILL);
-            }
-            let _ = self.0.wait();
+/// How a program ended, if it does so in time; it has closed its output, so its end is near.
+fn wait(mut group: ChildGroup, limit: Duration) -> Option<ExitStatus> {
+    let started = Instant::now();
+    loop {
+        match group.ended() {
+            Ok(Some(status)) => return Some(status),
+            Err(_) => return None,
+            Ok(None) if started.elapsed() >= limit => return None,
+            Ok(None) => std::thread::sleep(Duration::from_millis(1)),
         }
     }
 }

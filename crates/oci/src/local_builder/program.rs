@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{Access, access};
 
-use super::child::ChildGroup;
 use super::tail::Tail;
 use super::{LocalOptions, ProgramProblem};
+use crate::child_group::ChildGroup;
 
 /// How much is read of an image at once, and how many such pieces may wait to be written.
 const PIECE: usize = 256 << 10;

@@ -31,7 +31,7 @@ impl Store {
             format: DiskFormat::Dir,
             strategy: if summary.bytes_shared > 0 { Strategy::Reflink } else { Strategy::Copy },
             size_bytes: summary.bytes_shared + summary.bytes_copied,
-            ownership: Some(ownership()),
+            ownership: Some(Ownership::for_this_process()),
             built_from: request.built_from.cloned(),
         })
     }
@@ -50,7 +50,7 @@ impl Store {
         let wrote = |bytes| progress.event(crate::Event::BuildWrote { bytes });
         let cancelled = || progress.cancelled();
         let options = offshoot_unpack::Options {
-            ownership: ownership(),
+            ownership: Ownership::for_this_process(),
             sync: durability == Durability::Durable,
             progress: Some(&wrote),
             cancelled: Some(&cancelled),
@@ -67,8 +67,4 @@ impl Store {
         }
         unpacked
     }
-}
-
-fn ownership() -> Ownership {
-    Ownership::for_this_process()
 }

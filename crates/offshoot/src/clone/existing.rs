@@ -77,8 +77,8 @@ impl Store {
     /// ```
     pub fn release(&self, vm: &VmId) -> Result<(), Error> {
         let _changing = self.lock_clone(vm)?;
-        // A record that cannot be understood must not keep its clone for ever.
-        // A directory in use cannot be told from one that is not.
+        // The record is not asked: one that cannot be understood must not keep its clone for ever. A directory in use
+        // cannot be told from one that is not.
         for format in [DiskFormat::Raw, DiskFormat::Qcow2] {
             drop(volume::lock_unused(vm, &self.clone_disk(vm, format))?);
         }

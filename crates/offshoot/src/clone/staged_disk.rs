@@ -1,15 +1,15 @@
 use std::fs::{self, File};
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use offshoot_ext4::GrowError;
-use offshoot_store::{Durability, clone_file, copy_holes, same_blocks};
+use offshoot_store::Durability;
 use offshoot_unpack::Ownership;
 
 use crate::disk::Sharing;
+use crate::disk_copy::{copy_file, new_file};
 use crate::growth;
 use crate::progress::Quiet;
-use crate::records::TemplateRecord;
 use crate::volume::{self, Volume};
 use crate::{Derivation, DiskFormat, DiskSize, Error, FilesystemUuid, Store, Strategy, Template};
 
@@ -52,18 +52,18 @@ impl Store {
         {
             return Err(Error::Shrink { current_bytes: template.size_bytes, requested_bytes: size_bytes });
         }
-        let staged = match request.built_from {
-            Some(derivation) => self.stage_built(directory, derivation, request)?,
-            None => match self.stage_copy(directory, request) {
+        let staged = match (request.built_from, template.derivation()) {
+            (Some(derivation), _) => self.stage_built(directory, derivation, request)?,
+            (None, built_from) => match (self.stage_copy(directory, request), built_from) {
                 // The template has no room for so large a filesystem's descriptors; a new one has.
-                Err(Error::Growth { source: GrowError::PastReservation { .. }, .. })
-                    if template.derivation().is_some() && may_be_built(request) =>
+                (Err(Error::Growth { source: GrowError::PastReservation { .. }, .. }), Some(derivation))
+                    if may_be_built(request) =>
                 {
                     let path = directory.join(DiskFormat::Raw.file());
                     fs::remove_file(&path).map_err(Error::io("remove", &path))?;
-                    self.stage_larger(directory, template, request)?
+                    self.stage_built(directory, derivation, request)?
                 }
-                staged => staged?,
+                (staged, _) => staged?,
             },
         };
         let path = directory.join(staged.format.file());
@@ -165,81 +165,9 @@ impl Store {
             built_from: Some(derivation),
         })
     }
-
-    fn stage_larger(
-        &self,
-        directory: &Path,
-        template: &TemplateRecord,
-        request: &DiskRequest<'_>,
-    ) -> Result<StagedDisk, Error> {
-        let derivation = template.derivation().ok_or(Error::NotBuilt { id: template.id })?;
-        self.stage_built(directory, derivation, request)
-    }
 }
 
 /// Whether a disk built from packs is what was asked for: an overlay is not.
 fn may_be_built(request: &DiskRequest<'_>) -> bool {
     !matches!(request.strategy, Some(Strategy::Qcow2 | Strategy::Hardlink))
 }
-
-pub(crate) fn new_file(path: &Path) -> Result<File, Error> {
-    File::options().read(true).write(true).create_new(true).open(path).map_err(Error::io("create", path))
-}
-
-/// Puts all of one file into another, which is empty: a reflink where that can be and may be, else a copy that keeps
-/// holes.
-pub(crate) fn copy_file(
-    strategy: Option<Strategy>,
-    source: &File,
-    source_path: &Path,
-    target: &File,
-    target_path: &Path,
-) -> Result<Strategy, Error> {
-    if strategy != Some(Strategy::Copy) {
-        if clone_file(source, target).map_err(Error::io("clone to", target_path))? {
-            compare_samples(source, source_path, target, target_path)?;
-            return Ok(Strategy::Reflink);
-        }
-        if strategy.is_some() {
-            return Err(Error::NoReflink { path: source_path.to_owned() });
-        }
-    }
-    copy_holes(source, target).map_err(Error::io("copy to", target_path))?;
-    Ok(Strategy::Copy)
-}
-
-/// Some filesystems have said yes to a reflink and made less than one: a look at the size, and at the blocks; where the
-/// filesystem does not say which those are, at the contents in a few places.
-fn compare_samples(
-    source: &File,
-    source_path: &Path,
-    target: &File,
-    target_path: &Path,
-) -> Result<(), Error> {
-    let length = |file: &File, path| {
-        file.metadata().map(|metadata| metadata.len()).map_err(Error::io("look at", path))
-    };
-    let size_bytes = length(source, source_path)?;
-    let differs = || Err(Error::BadReflink { path: target_path.to_owned() });
-    if length(target, target_path)? != size_bytes {
-        return differs();
-    }
-    // To read contents, the disk must be asked, which takes longer than all else.
-    let places = [0, size_bytes / 2, size_bytes.saturating_sub(SAMPLE_BYTES as u64)];
-    let same = same_blocks(source, target, &places);
-    if let Some(same) = same.map_err(Error::io("look at the extents of", target_path))? {
-        return if same { Ok(()) } else { differs() };
-    }
-    let mut samples = [[0; SAMPLE_BYTES]; 2];
-    for offset in places {
-        let [expected, found] = &mut samples;
-        let count = source.read_at(expected, offset).map_err(Error::io("read", source_path))?;
-        let same = target.read_at(found, offset).map_err(Error::io("read", target_path))?;
-        if count != same || expected[..count] != found[..count] {
-            return differs();
-        }
-    }
-    Ok(())
-}
-
-const SAMPLE_BYTES: usize = 4096;

@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use offshoot::{CloneOptions, Digest, Error, Store};
 
@@ -66,13 +67,8 @@ fn a_files_digest_follows_the_file() {
 #[test]
 fn a_files_digest_is_kept() {
     let Fixture { store, .. } = &fixture();
-    let Some(old) = ["/etc/hostname", "/etc/passwd", "/bin/sh"]
-        .iter()
-        .map(std::path::Path::new)
-        .find(|path| path.exists())
-    else {
-        return;
-    };
+    // Older than the test, which was compiled from it.
+    let old = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
     let digest = store.file_digest(old).unwrap();
     let record = store.path().join("digests").join(&names(store, "digests")[0]);
     let text = std::fs::read_to_string(&record).unwrap();

@@ -11,16 +11,16 @@ const SLICE: Duration = Duration::from_millis(2);
 
 /// A process that leads a group of its own; ended with the group when dropped before it has ended by itself.
 #[derive(Debug)]
-pub(super) struct ChildGroup(Child);
+pub(crate) struct ChildGroup(Child);
 
 impl ChildGroup {
     /// Of a child that was started with `process_group(0)`.
-    pub(super) fn new(child: Child) -> Self {
+    pub(crate) fn new(child: Child) -> Self {
         Self(child)
     }
 
     /// How it ended, if it has.
-    pub(super) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+    pub(crate) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         self.0.try_wait()
     }
 }

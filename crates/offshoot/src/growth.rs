@@ -19,9 +19,9 @@ pub(crate) enum Plan {
     OnCopy,
 }
 
-/// What a filesystem of ours has at its front: superblock, descriptors, those reserved for growth, bitmaps, the journal's
-/// first block.
-const FRONT_BYTES: u64 = 512 << 10;
+/// Where a filesystem of ours has what is read of it before it grows, in bytes: superblock and descriptors; behind the
+/// blocks reserved for more of these, bitmaps, the journal's first block and the first inodes.
+const READ_FIRST: [(u64, u64); 2] = [(0, 8 << 10), (260 << 10, 124 << 10)];
 
 /// Decides how a filesystem is grown, and first completes a growth that was interrupted.
 pub(crate) fn plan(
@@ -31,8 +31,10 @@ pub(crate) fn plan(
     durability: Durability,
 ) -> Result<Plan, Error> {
     if let Volume::Raw(file) = volume {
-        // To fetch the front at once is one wait for the disk instead of ten. It is a wish, and may fail.
-        let _ = rustix::fs::fadvise(file, 0, NonZero::new(FRONT_BYTES), rustix::fs::Advice::WillNeed);
+        // To fetch it at once is one wait for the disk instead of ten. It is a wish, and may fail.
+        for (offset, bytes) in READ_FIRST {
+            let _ = rustix::fs::fadvise(file, offset, NonZero::new(bytes), rustix::fs::Advice::WillNeed);
+        }
     }
     let mut plan = planned(volume, size_bytes);
     if matches!(plan, Err(GrowError::Interrupted)) {

@@ -6,6 +6,8 @@
     reason = "shapes have at most 2^32 blocks, so sums and products of their numbers fit"
 )]
 
+use std::ops::Range;
+
 use zerocopy::IntoBytes;
 
 use crate::grow::steps::piece;
@@ -35,11 +37,7 @@ pub(super) fn changes(disk: &Disk<'_>, new: &Shape) -> Result<Vec<Piece<'static>
     changes.push(piece(number, block));
     let stays = disk.table_start() + new.descriptor_blocks;
     if backups(old) != backups(new) && new.reserved_blocks > 0 {
-        let mut bytes = disk.read_blocks(stays, new.reserved_blocks)?;
-        for (number, block) in (stays..).zip(bytes.chunks_exact_mut(index(old.block_bytes))) {
-            name_backups(disk, new, number, block)?;
-        }
-        changes.push(piece(stays, bytes));
+        changes.push(piece(stays, backups_of(new, stays..stays + new.reserved_blocks)?));
     }
     let file_blocks = 1 + new.reserved_blocks * (1 + backups(new));
     changes.push(with_blocks(disk, &inode, file_blocks)?);
@@ -82,20 +80,19 @@ fn take(disk: &Disk<'_>, new: &Shape, block: &mut [u8]) -> Result<(), InspectErr
     Ok(())
 }
 
-/// Adds the new backups to a reserved block's list, which is checked.
-fn name_backups(disk: &Disk<'_>, new: &Shape, number: u64, block: &mut [u8]) -> Result<(), InspectError> {
-    let (words, _) = block.as_chunks_mut::<4>();
-    let mut words = words.iter_mut();
-    for group in new.backup_groups() {
-        let word = words.next().ok_or_else(damaged)?;
-        let backup = number + group * new.blocks_per_group;
-        let expected = if group < disk.shape.groups { backup } else { 0 };
-        if u64::from(u32::from_le_bytes(*word)) != expected {
-            return Err(damaged());
+/// What reserved blocks hold: each names its own backups, and nothing else can stand in it. So it is not read, which
+/// would take longer than all the rest of a growth where the disk is not in memory.
+fn backups_of(new: &Shape, reserved: Range<u64>) -> Result<Vec<u8>, InspectError> {
+    let mut bytes = vec![0; index((reserved.end - reserved.start) * new.block_bytes)];
+    for (number, block) in reserved.zip(bytes.chunks_exact_mut(index(new.block_bytes))) {
+        let (words, _) = block.as_chunks_mut::<4>();
+        let mut words = words.iter_mut();
+        for group in new.backup_groups() {
+            let word = words.next().ok_or_else(damaged)?;
+            *word = low32(number + group * new.blocks_per_group).to_le_bytes();
         }
-        *word = low32(backup).to_le_bytes();
     }
-    Ok(())
+    Ok(bytes)
 }
 
 /// The block that has the inode, with so many blocks in it.

@@ -5,4 +5,5 @@ mod files;
 mod locks;
 mod opening;
 mod publishing;
+mod space;
 mod transfers;

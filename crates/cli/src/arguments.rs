@@ -156,6 +156,8 @@ pub(crate) enum Command {
     Templates,
     /// List the clones in the store
     Clones,
+    /// Show what the store takes of its disk; with -v also each pack, template and clone
+    Df,
     /// Show all about a template, clone or image, as JSON
     Inspect {
         /// A template's name or id, a VM, or an image

@@ -1,5 +1,6 @@
 mod build;
 mod clone;
+mod df;
 mod disk;
 mod documentation;
 mod import;
@@ -43,6 +44,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
         Command::Images => list::images(arguments),
         Command::Templates => list::templates(arguments),
         Command::Clones => list::clones(arguments),
+        Command::Df => df::run(arguments),
         Command::Inspect { name } => inspect::run(arguments, name),
         Command::Demo { directory } => demo::run(arguments, directory.as_deref()),
         Command::Completions { shell } => documentation::completions(*shell),

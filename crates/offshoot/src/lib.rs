@@ -44,6 +44,7 @@ mod snapshot;
 mod store;
 mod template;
 mod unpack;
+mod usage;
 mod uuid;
 mod volume;
 
@@ -62,7 +63,7 @@ pub use offshoot_oci::{
     KeptIn, LocalOptions, Notice, Platform, Reference, RegistryHost, RegistryHostError, RegistryLimits,
     RegistryOptions, Secret, Unwatched, Watch, login, logout,
 };
-pub use offshoot_store::Digest;
+pub use offshoot_store::{Digest, Part};
 pub use offshoot_unpack::{RefusedXattr, Summary as UnpackSummary};
 pub use progress::{Event, Progress, Quiet};
 pub use pull::{PullOptions, PullPolicy, UnknownPolicy};
@@ -73,4 +74,5 @@ pub use records::{
 pub use resize2fs::Resize2fsError;
 pub use store::Store;
 pub use template::Template;
+pub use usage::{ItemUsage, PartUsage, Usage, UsedBytes};
 pub use uuid::{FilesystemUuid, UuidError};

@@ -22,6 +22,13 @@ const UNSHARED: u64 = 1 << 63;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Holder(u32);
 
+impl Holder {
+    /// How many were added before it.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// What a [`Holder`] has, whoever else has it too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Held {
@@ -109,7 +116,7 @@ impl Survey {
                 self.linked.insert(identity, known);
             }
         }
-        if let Some(held) = self.held.get_mut(holder.0 as usize).filter(|_| !found.directory) {
+        if let Some(held) = self.held.get_mut(holder.index()).filter(|_| !found.directory) {
             held.files += 1;
             held.apparent_bytes += u64::try_from(stat.st_size).unwrap_or(0);
         }
@@ -162,12 +169,17 @@ pub struct Space {
 impl Space {
     /// What one of them has.
     pub fn held(&self, holder: Holder) -> Held {
-        self.held.get(holder.0 as usize).copied().unwrap_or_default()
+        self.held.get(holder.index()).copied().unwrap_or_default()
     }
 
     /// How many bytes on disk these have together.
     pub fn on_disk(&self, these: impl Fn(Holder) -> bool) -> u64 {
         self.sweep.on_disk(|holder| these(Holder(holder)))
+    }
+
+    /// The same of each holder alone, in the order in which they were added.
+    pub fn on_disk_alone(&self) -> Vec<u64> {
+        self.sweep.on_disk_each(self.held.len())
     }
 
     /// How many bytes become free if these are removed and all others stay.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use offshoot::{
     Clone, DirectoryOwnership, ImageIdentity, ImageRecord, Origin, Template, TemplateIdentity, TemplateName,
-    TemplateRecord, UnpackSummary,
+    TemplateRecord, UnpackSummary, Usage, UsedBytes,
 };
 use serde::Serialize;
 
@@ -162,5 +162,74 @@ pub(crate) fn clone(clone: &Clone) -> CloneJson<'_> {
         ownership: record.ownership,
         template: &record.template,
         image: record.image.as_ref(),
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct UsageJson<'a> {
+    version: u32,
+    parts: Vec<PartJson>,
+    total: UsedJson,
+    filesystem: FilesystemJson,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    items: Option<Vec<ItemJson<'a>>>,
+}
+
+#[derive(Serialize)]
+struct PartJson {
+    part: &'static str,
+    count: u64,
+    #[serde(flatten)]
+    used: UsedJson,
+}
+
+#[derive(Serialize)]
+struct ItemJson<'a> {
+    part: &'static str,
+    name: &'a str,
+    #[serde(flatten)]
+    used: UsedJson,
+}
+
+#[derive(Serialize)]
+struct UsedJson {
+    apparent_bytes: u64,
+    on_disk_bytes: u64,
+    exclusive_bytes: u64,
+    shared_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct FilesystemJson {
+    total_bytes: u64,
+    free_bytes: u64,
+}
+
+fn used(used: &UsedBytes) -> UsedJson {
+    UsedJson {
+        apparent_bytes: used.apparent,
+        on_disk_bytes: used.on_disk,
+        exclusive_bytes: used.exclusive,
+        shared_bytes: used.shared(),
+    }
+}
+
+pub(crate) fn usage(usage: &Usage, with_items: bool) -> UsageJson<'_> {
+    let parts = usage.parts.iter().map(|part| PartJson {
+        part: part.part.as_str(),
+        count: part.count,
+        used: used(&part.used),
+    });
+    let items = usage.items.iter().map(|item| ItemJson {
+        part: item.part.as_str(),
+        name: &item.name,
+        used: used(&item.used),
+    });
+    UsageJson {
+        version: VERSION,
+        parts: parts.collect(),
+        total: used(&usage.total),
+        filesystem: FilesystemJson { total_bytes: usage.filesystem_bytes, free_bytes: usage.free_bytes },
+        items: with_items.then(|| items.collect()),
     }
 }

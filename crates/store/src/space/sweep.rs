@@ -89,6 +89,19 @@ impl Sweep {
         self.sum(these, |having| having.these > 0)
     }
 
+    /// What each of so many holders has.
+    pub(super) fn on_disk_each(&self, holders: usize) -> Vec<u64> {
+        // Up to where it is counted already: ranges are in the order of their begins.
+        let mut counted = vec![(0, 0); holders];
+        for range in &self.ranges {
+            if let Some((bytes, until)) = counted.get_mut(range.holder as usize) {
+                *bytes += range.end.saturating_sub(range.start.max(*until));
+                *until = range.end.max(*until);
+            }
+        }
+        counted.into_iter().map(|(bytes, _)| bytes).collect()
+    }
+
     pub(super) fn freed(&self, these: impl Fn(u32) -> bool) -> u64 {
         self.sum(these, Having::freed)
     }
@@ -192,7 +205,11 @@ mod tests {
     fn look(ranges: &[Range], whole_extents: bool) -> (u64, u64, u64, Vec<u64>) {
         let sweep = Sweep::new(ranges.to_vec(), whole_extents);
         let alone = sweep.freed_alone(3);
-        assert_eq!(alone[0], sweep.freed(|holder| holder == 0));
+        let each = sweep.on_disk_each(3);
+        for index in 0..3 {
+            assert_eq!(alone[index as usize], sweep.freed(|holder| holder == index));
+            assert_eq!(each[index as usize], sweep.on_disk(|holder| holder == index));
+        }
         (sweep.on_disk(|_| true), alone[0], sweep.freed(|holder| holder < 2), alone)
     }
 

@@ -99,9 +99,17 @@ fn used(mounted: &Path) -> u64 {
 #[test]
 fn what_is_promised_becomes_free() {
     let orders: [&[&[&str]]; 4] = [
-        &[&["pack"], &["template-1"], &["clone-1"], &["clone-2", "clone-3"], &["template-2"], &["link"]],
+        &[
+            &["with-strangers"],
+            &["pack"],
+            &["template-1"],
+            &["clone-1", "tree"],
+            &["clone-2", "clone-3"],
+            &["template-2"],
+            &["link"],
+        ],
         &[&["clone-2"], &["template-1", "clone-1", "clone-3"], &["link"], &["pack", "template-2"]],
-        &[&["with-strangers"], &["tree"], &["template-2", "link"], &["template-1"], &["pack", "clone-1"]],
+        &[&["tree"], &["template-2", "link"], &["template-1"], &["pack", "clone-1"]],
         &[&["pack", "template-1", "template-2", "link", "clone-1", "clone-2", "clone-3", "tree"]],
     ];
     for filesystem in [Filesystem::Xfs, Filesystem::Btrfs, Filesystem::Ext4] {
@@ -109,7 +117,9 @@ fn what_is_promised_becomes_free() {
             continue;
         }
         let scratch = ScratchFilesystem::new(filesystem, 512 << 20);
-        for order in orders {
+        // The others only in the long form.
+        let tried = if std::env::var_os("OFFSHOOT_SOAK").is_some() { &orders[..] } else { &orders[..1] };
+        for order in tried {
             let directory = scratch.path().join("files");
             fs::create_dir(&directory).unwrap();
             let empty = used(scratch.path());
@@ -120,7 +130,7 @@ fn what_is_promised_becomes_free() {
             let on_disk = space.on_disk(|_| true) + stranger;
             // Inodes are made in chunks.
             assert!(on_disk.abs_diff(full - empty) < 2 * NOISE, "{filesystem:?}: {on_disk} {}", full - empty);
-            for &removed in order {
+            for &removed in *order {
                 let (names, holders, space) = survey(&directory);
                 let named = |holder: Holder| {
                     let index = holders.iter().position(|other| *other == holder).unwrap();

@@ -2,6 +2,7 @@
 
 mod bench;
 mod checks;
+mod fuzz;
 mod packages;
 mod run;
 mod tests;
@@ -20,6 +21,7 @@ The project's own tasks: cargo xtask TASK
   ci             fmt, clippy and rustdoc with warnings denied, then test
   soak           the tests in their long form: more random cases, commands killed at every call, the large images
                  on XFS, btrfs and ext4
+  fuzz           runs the fuzz targets, a minute each; needs cargo-fuzz: --help for its options
   bench          measures against umoci, mke2fs and igzip: --help for its options
   samples        makes the sample images and says where they are
   oracles        installs the oracles, or says which are missing
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         "test" => tests::test(&rest),
         "soak" => tests::soak(&rest),
         "ci" => checks::run().and_then(|()| tests::test(&rest)),
+        "fuzz" => fuzz::run(&rest),
         "bench" => bench::run(&rest),
         "samples" => samples(),
         "oracles" => packages::install(),

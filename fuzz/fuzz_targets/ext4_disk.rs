@@ -1,0 +1,3 @@
+#![no_main]
+
+offshoot_fuzz::fuzz!(ext4_disk);

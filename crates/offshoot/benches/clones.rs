@@ -173,10 +173,16 @@ impl Bench {
         let template = self.store.build(&"scratch:".parse().unwrap(), &options, &Quiet).unwrap();
         let resize2fs =
             ["/usr/sbin/resize2fs", "/sbin/resize2fs"].into_iter().find(|path| Path::new(path).exists());
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        let (mut ours, mut theirs, mut grown) = (Vec::new(), Vec::new(), Vec::new());
         let ephemeral = CloneOptions { ephemeral: true, ..CloneOptions::default() };
+        let larger = CloneOptions { size_bytes: Some(8 << 30), ..ephemeral.clone() };
         for index in 0..50 {
-            let [ours_id, theirs_id] = ["ours", "theirs"].map(|who| vm(&format!("{who}-{index}")));
+            let [ours_id, theirs_id, grown_id] =
+                ["ours", "theirs", "grown"].map(|who| vm(&format!("{who}-{index}")));
+            grown.push(microseconds(|| {
+                self.store.clone_template(&template, &grown_id, &larger).unwrap();
+            }));
+            self.store.release(&grown_id).unwrap();
             self.store.clone_template(&template, &ours_id, &ephemeral).unwrap();
             ours.push(microseconds(|| {
                 self.store.grow(&ours_id, 8 << 30).unwrap();
@@ -188,6 +194,7 @@ impl Bench {
             fs::remove_dir_all(clone.path.parent().unwrap()).unwrap();
         }
         report("library grow, 1 to 8 GiB", "µs", &ours);
+        report("library clone --size, 1 to 8 GiB", "µs", &grown);
         report("resize2fs, 1 to 8 GiB", "µs", &theirs);
     }
 
@@ -225,6 +232,16 @@ impl Bench {
 
     /// Ten thousand clones in one store.
     fn many(&self) {
+        let record = fs::read(self.template.path.with_file_name("template.json")).unwrap();
+        let bare = self.directory.join("bare");
+        fs::create_dir_all(bare.join("tmp")).unwrap();
+        fs::create_dir_all(bare.join("clones")).unwrap();
+        let runs: Vec<f64> = (0..MANY)
+            .map(|index| microseconds(|| bare_clone(&self.template.path, &bare, &index.to_string(), &record)))
+            .collect();
+        report("bare, first hundred of 10,000", "µs", &runs[..100]);
+        report("bare, last hundred of 10,000", "µs", &runs[MANY - 100..]);
+        fs::remove_dir_all(bare).unwrap();
         let mut runs = Vec::with_capacity(MANY);
         for index in 0..MANY {
             let id = vm(&format!("many-{index}"));

@@ -30,6 +30,7 @@ impl Store {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn grow(&self, vm: &VmId, size_bytes: u64) -> Result<Clone, Error> {
+        growth::prefetch(&self.clone_disk(vm, DiskFormat::Raw));
         let _changing = self.lock_clone(vm)?;
         let mut clone = self.existing_clone(vm)?;
         if let Some(damage) = self.damage(&clone)? {
@@ -88,7 +89,7 @@ impl Store {
         let base = self.clone_base(&clone.record);
         // Synced as a whole when it is finished.
         let volume = Volume::open(copy, path, clone.record.format, &base, Durability::Ephemeral)?;
-        let size_bytes = growth::grow_private(&volume, path, size_bytes, self.resize2fs())?;
+        let size_bytes = growth::grow_private(&volume, &volume, path, size_bytes, self.resize2fs())?;
         volume.flush(path)?;
         Ok(CloneRecord { size_bytes, growing_to_bytes: None, ..clone.record.clone() })
     }

@@ -1,5 +1,6 @@
 //! Changes to the filesystem on a clone's disk.
 
+use std::fs::File;
 use std::num::NonZero;
 use std::path::Path;
 
@@ -23,6 +24,16 @@ pub(crate) enum Plan {
 /// blocks reserved for more of these, bitmaps, the journal's first block and the first inodes.
 const READ_FIRST: [(u64, u64); 2] = [(0, 8 << 10), (260 << 10, 124 << 10)];
 
+/// Has the disk begin to read what growth will look at, while other things are seen to: one wait instead of ten. It is a
+/// wish, and may fail.
+pub(crate) fn prefetch(path: &Path) {
+    if let Ok(file) = File::open(path) {
+        for (offset, bytes) in READ_FIRST {
+            let _ = rustix::fs::fadvise(&file, offset, NonZero::new(bytes), rustix::fs::Advice::WillNeed);
+        }
+    }
+}
+
 /// Decides how a filesystem is grown, and first completes a growth that was interrupted.
 pub(crate) fn plan(
     volume: &Volume,
@@ -30,12 +41,6 @@ pub(crate) fn plan(
     size_bytes: u64,
     durability: Durability,
 ) -> Result<Plan, Error> {
-    if let Volume::Raw(file) = volume {
-        // To fetch it at once is one wait for the disk instead of ten. It is a wish, and may fail.
-        for (offset, bytes) in READ_FIRST {
-            let _ = rustix::fs::fadvise(file, offset, NonZero::new(bytes), rustix::fs::Advice::WillNeed);
-        }
-    }
     let mut plan = planned(volume, size_bytes);
     if matches!(plan, Err(GrowError::Interrupted)) {
         let sync = has_barriers(volume, durability);
@@ -64,13 +69,16 @@ pub(crate) fn apply(
 }
 
 /// Grows the filesystem on a disk that nobody else sees, by the shortest way; the disk's size then.
+///
+/// `same` has the same bytes: the disk itself, or what it was just copied from, which is in memory already.
 pub(crate) fn grow_private(
     volume: &Volume,
+    same: &dyn Device,
     path: &Path,
     size_bytes: u64,
     resize2fs: &Path,
 ) -> Result<u64, Error> {
-    match planned(volume, size_bytes) {
+    match planned(same, size_bytes) {
         Ok(plan) => plan.apply(volume).map_err(failed(path))?,
         Err(GrowError::UnknownFeatures { .. } | GrowError::UnknownLayout { .. }) => {
             grow_by_resize2fs(volume, path, size_bytes, resize2fs)?;
@@ -94,9 +102,9 @@ fn grow_by_resize2fs(volume: &Volume, path: &Path, size_bytes: u64, resize2fs: &
 }
 
 /// A size at which the whole disk is of use: one that would leave a last block group too small is rounded down.
-fn planned(volume: &Volume, size_bytes: u64) -> Result<Grow, GrowError> {
-    let plan = Grow::plan(volume, size_bytes)?;
-    if plan.left_out_bytes() == 0 { Ok(plan) } else { Grow::plan(volume, plan.new_size_bytes()) }
+fn planned(disk: &dyn Device, size_bytes: u64) -> Result<Grow, GrowError> {
+    let plan = Grow::plan(disk, size_bytes)?;
+    if plan.left_out_bytes() == 0 { Ok(plan) } else { Grow::plan(disk, plan.new_size_bytes()) }
 }
 
 /// Gives the filesystem on a disk that nobody else sees another UUID.

@@ -34,7 +34,7 @@ impl Sources {
         self.unpack(place, directory, report)
     }
 
-    /// A disk out of a registry on this machine, beside one out of a local layout.
+    /// A pull out of a registry on this machine, beside a build out of a local layout.
     fn registry(&self, place: &'static str, directory: &Path, report: &mut Report) -> Result<(), Failure> {
         let registry = DockerRegistry::start(Setup::Plain);
         registry.push(&self.local(), "dev", "latest");
@@ -44,22 +44,22 @@ impl Sources {
         let slow = format!("{}/dev:latest", throttle.host());
         let store = directory.join("store");
         let (mut local, mut pulled, mut throttled, mut transfer) = (vec![], vec![], vec![], vec![]);
-        self.build(&store, &remote)?;
+        self.fresh(&store, "pull", &remote)?;
         for _ in 0..self.runs {
-            local.push(self.build(&store, &self.local())?);
-            pulled.push(self.build(&store, &remote)?);
-            throttled.push(self.build(&store, &slow)?);
+            local.push(self.fresh(&store, "build", &self.local())?);
+            pulled.push(self.fresh(&store, "pull", &remote)?);
+            throttled.push(self.fresh(&store, "pull", &slow)?);
             transfer.push(self.transfer(throttle.host())?);
         }
         remove(&store)?;
         report.add(place, "cold build of dev from a layout", "s", &local, None);
-        report.add(place, "the same from a registry", "s", &pulled, None);
+        report.add(place, "pull of dev from a registry", "s", &pulled, None);
         let ratio = median(&pulled) / median(&local);
-        report.add(place, "from a registry / from a layout", "×", &[ratio], Some(Target::AtMost(1.25)));
-        report.add(place, "the same over 100 MB/s", "s", &throttled, None);
+        report.add(place, "pull from a registry / cold build", "×", &[ratio], Some(Target::AtMost(1.25)));
+        report.add(place, "pull of dev over 100 MB/s", "s", &throttled, None);
         report.add(place, "its layers' transfer alone over 100 MB/s", "s", &transfer, None);
         let ratio = median(&throttled) / median(&transfer);
-        report.add(place, "over 100 MB/s / transfer alone", "×", &[ratio], Some(Target::AtMost(1.1)));
+        report.add(place, "pull over 100 MB/s / transfer alone", "×", &[ratio], Some(Target::AtMost(1.1)));
         Ok(())
     }
 
@@ -73,11 +73,11 @@ impl Sources {
         command
     }
 
-    /// A build in a store that was not there.
-    fn build(&self, store: &Path, image: &str) -> Result<f64, Failure> {
+    /// A command on an image, in a store that was not there.
+    fn fresh(&self, store: &Path, command: &str, image: &str) -> Result<f64, Failure> {
         remove(store)?;
         settle()?;
-        timed(self.offshoot(store).args(["build", "--plain-http", image]))
+        timed(self.offshoot(store).args([command, "--plain-http", image]))
     }
 
     /// As many bytes as the layers have, fetched one after the other and dropped.

@@ -2,7 +2,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use offshoot_ext4::GrowError;
+use offshoot_ext4::{Device, GrowError};
 use offshoot_store::Durability;
 use offshoot_unpack::Ownership;
 
@@ -94,7 +94,7 @@ impl Store {
             ownership: None,
             built_from: None,
         };
-        let mut file = None;
+        let (mut file, mut original) = (None, None);
         staged.strategy = match request.strategy {
             Some(Strategy::Hardlink) => {
                 fs::hard_link(source_path, &path)
@@ -112,7 +112,7 @@ impl Store {
                 let source = File::open(source_path).map_err(Error::io("open", source_path))?;
                 let target = new_file(&path)?;
                 let strategy = copy_file(strategy, &source, source_path, &target, &path)?;
-                file = Some(target);
+                (file, original) = (Some(target), Some(source));
                 strategy
             }
         };
@@ -123,7 +123,8 @@ impl Store {
             // Synced as a whole when it is finished.
             let volume = Volume::open(file, &path, format, source_path, Durability::Ephemeral)?;
             if let Some(size_bytes) = size_bytes {
-                staged.size_bytes = growth::grow_private(&volume, &path, size_bytes, self.resize2fs())?;
+                let same = original.as_ref().map_or(&volume as &dyn Device, |file| file);
+                staged.size_bytes = growth::grow_private(&volume, same, &path, size_bytes, self.resize2fs())?;
             }
             if let Some(uuid) = request.uuid {
                 growth::set_uuid(&volume, &path, uuid)?;

@@ -24,5 +24,16 @@ macro_rules! targets {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 8] =
-    targets![document, ext4_disk, ext4_tree, merge, pack, pack_index, qcow2, reference];
+pub const TARGETS: [Target; 11] = targets![
+    document,
+    ext4_disk,
+    ext4_tree,
+    image_source,
+    merge,
+    pack,
+    pack_index,
+    qcow2,
+    reference,
+    registry_answers,
+    registry_settings,
+];

@@ -114,9 +114,12 @@ short! {
     document: 4000,
     ext4_disk: 2000,
     ext4_tree: 500,
+    image_source: 500,
     merge: 8000,
     pack: 500,
     pack_index: 2000,
     qcow2: 400,
     reference: 8000,
+    registry_answers: 300,
+    registry_settings: 500,
 }

@@ -2,11 +2,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use offshoot::{
-    Credentials, ImageName, Injection, Platform, PullPolicy, RegistryHost, Strategy, TemplateName, VmId,
+    Credentials, ImageName, Injection, KeepFree, Platform, PullPolicy, RegistryHost, Strategy, TemplateName,
+    VmId,
 };
 
+use crate::duration::duration;
 use crate::render::vmm::Vmm;
-use crate::size::Size;
+use crate::size::{Size, keep_free};
 
 /// OCI images in, microVM disks out.
 ///
@@ -71,7 +73,9 @@ Examples:
   offshoot grow vm-1 16G
   offshoot snapshot vm-1 installed
   offshoot reset vm-1
-  offshoot release vm-1 vm-2 vm-3";
+  offshoot release vm-1 vm-2 vm-3
+  offshoot remove installed
+  offshoot gc --dry-run";
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -150,6 +154,16 @@ pub(crate) enum Command {
         #[arg(required = true, value_name = "VM")]
         vms: Vec<VmId>,
     },
+    /// Remove templates' names, templates, or images; what clones stand on is refused
+    #[command(after_help = REMOVE_HELP)]
+    Remove {
+        /// A template's name (its last one takes the template with it) or id, or an image
+        #[arg(required = true, value_name = "NAME|ID|IMAGE")]
+        names: Vec<String>,
+    },
+    /// Remove what nobody needs any more, and what can be made again where room is wanted; prints what, and why
+    #[command(after_help = GC_HELP)]
+    Gc(GcArguments),
     /// List the images in the store
     Images,
     /// List the templates in the store
@@ -207,6 +221,38 @@ pub(crate) enum Command {
         /// Where to write all pages
         directory: Option<PathBuf>,
     },
+}
+
+const REMOVE_HELP: &str = "\
+An image's packs and templates stay until 'offshoot gc' finds that nothing refers to them.
+
+Examples:
+  offshoot remove base
+  offshoot remove docker://alpine";
+
+const GC_HELP: &str = "\
+What is in use, named, needed by a clone or an image, or was used within the grace period stays.
+Exit code 5: a record cannot be read, and all that it might speak of was kept. 6: not so much can be freed.
+
+Examples:
+  offshoot gc --dry-run
+  offshoot gc
+  offshoot gc --keep-free 20%";
+
+#[derive(Debug, Args)]
+pub(crate) struct GcArguments {
+    /// Only print what would go
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+    /// Also evict packs and templates that can be made again, least recently used first, until so much is free
+    #[arg(long, value_name = "SIZE|%", value_parser = keep_free)]
+    pub(crate) keep_free: Option<KeepFree>,
+    /// Keep what was used less long ago than that, like 30s, 10m, 1h or 7d
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]
+    pub(crate) grace: std::time::Duration,
+    /// Also remove what is in quarantine for longer than the grace period
+    #[arg(long)]
+    pub(crate) quarantine: bool,
 }
 
 #[derive(Debug, Args)]

@@ -3,12 +3,14 @@ mod clone;
 mod df;
 mod disk;
 mod documentation;
+mod gc;
 mod import;
 mod inspect;
 mod list;
 mod login;
 mod pull;
 mod release;
+mod remove;
 mod unpack;
 
 use crate::arguments::{Arguments, Command};
@@ -41,6 +43,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
         Command::Snapshot { vm, name } => disk::snapshot(arguments, vm, name),
         Command::Import { name, file } => import::run(arguments, name, file),
         Command::Release { vms } => release::run(arguments, vms),
+        Command::Remove { names } => remove::run(arguments, names),
+        Command::Gc(gc) => gc::run(arguments, gc),
         Command::Images => list::images(arguments),
         Command::Templates => list::templates(arguments),
         Command::Clones => list::clones(arguments),

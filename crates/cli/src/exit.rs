@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use offshoot::{ErrorKind, ImageNameError};
 
 use crate::render::vmm::Unsupported;
+use crate::size::Size;
 
 /// What ends the program early.
 #[derive(Debug)]
@@ -35,6 +36,15 @@ pub(crate) enum Error {
     },
     Demo(String),
     Signals(io::Error),
+    /// A collection that could not read all that it had to; what it can do is done.
+    Unread {
+        count: usize,
+        first: Box<offshoot::Error>,
+    },
+    /// A collection that cannot free so much.
+    Room {
+        missing_bytes: u64,
+    },
     Json(serde_json::Error),
 }
 
@@ -52,6 +62,8 @@ impl Error {
             Self::Interrupted => 130,
             Self::Name { .. } | Self::Prompt(_) => 2,
             Self::Vmm(_) => 8,
+            Self::Unread { .. } => 5,
+            Self::Room { .. } => 6,
             Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => 6,
             Self::NoHome
             | Self::Output(_)
@@ -92,6 +104,17 @@ impl fmt::Display for Error {
             Self::File { operation, path, .. } => write!(f, "cannot {operation} {}", path.display()),
             Self::Demo(problem) => write!(f, "the demonstration failed: {problem}"),
             Self::Signals(_) => f.write_str("cannot listen for signals"),
+            Self::Unread { count: 1, first } => {
+                write!(f, "what this might speak of was kept: {first}")
+            }
+            Self::Unread { count, first } => {
+                write!(f, "what these {count} might speak of was kept, the first of which is: {first}")
+            }
+            Self::Room { missing_bytes } => write!(
+                f,
+                "{} less than asked for will be free: all else is in use, named, needed by clones, or was used within the grace period",
+                Size(*missing_bytes)
+            ),
             Self::Json(_) => f.write_str("cannot encode the result"),
         }
     }
@@ -105,7 +128,13 @@ impl std::error::Error for Error {
             Self::Json(source) => Some(source),
             Self::Name { reason, .. } => Some(reason),
             Self::NoTemplate { source, .. } => Some(&**source),
-            Self::Prompt(_) | Self::Vmm(_) | Self::Interrupted | Self::NoHome | Self::Demo(_) => None,
+            Self::Unread { first, .. } => std::error::Error::source(first),
+            Self::Prompt(_)
+            | Self::Vmm(_)
+            | Self::Interrupted
+            | Self::NoHome
+            | Self::Demo(_)
+            | Self::Room { .. } => None,
         }
     }
 }

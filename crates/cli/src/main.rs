@@ -4,6 +4,7 @@
 mod arguments;
 mod command;
 mod demo;
+mod duration;
 mod exit;
 mod progress;
 mod render;

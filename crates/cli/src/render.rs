@@ -1,3 +1,4 @@
+pub(crate) mod collection;
 pub(crate) mod json;
 pub(crate) mod table;
 pub(crate) mod vmm;

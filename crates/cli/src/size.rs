@@ -1,6 +1,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use offshoot::KeepFree;
+
 /// A size in bytes, written like `512M` or `10GiB`: powers of 1024, as qemu-img and LVM read them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size(pub(crate) u64);
@@ -45,9 +47,37 @@ impl fmt::Display for Size {
     }
 }
 
+/// A size, or a share of the disk like `15%`.
+pub(crate) fn keep_free(text: &str) -> Result<KeepFree, &'static str> {
+    let Some(percent) = text.strip_suffix('%') else {
+        return text.parse().map(|Size(bytes)| KeepFree::Bytes(bytes));
+    };
+    match percent.parse() {
+        Ok(percent) if percent <= 100 && !text.starts_with('+') => Ok(KeepFree::Percent(percent)),
+        _ => Err("a share of the disk is 0% to 100%"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn room_is_a_size_or_a_share() {
+        for (text, room) in [
+            ("20GiB", Some(KeepFree::Bytes(20 << 30))),
+            ("0", Some(KeepFree::Bytes(0))),
+            ("15%", Some(KeepFree::Percent(15))),
+            ("100%", Some(KeepFree::Percent(100))),
+            ("101%", None),
+            ("+5%", None),
+            ("%", None),
+            ("1.5%", None),
+            ("-1", None),
+        ] {
+            assert_eq!(keep_free(text).ok(), room, "{text}");
+        }
+    }
 
     #[test]
     fn sizes_are_read_as_people_write_them() {

@@ -61,7 +61,8 @@ impl Store {
         Ok(self.directory.blob(digest, MAX_BLOB_BYTES)?)
     }
 
-    /// Keeps a blob, synced, if it is what the digest says, and small enough for a manifest or config.
+    /// Keeps a blob, synced, if it is what the digest says, and small enough for a manifest or config. One that no
+    /// image has is collected when the grace period is over.
     ///
     /// ```
     /// # use offshoot::*;
@@ -80,6 +81,6 @@ impl Store {
         if bytes.len() as u64 > MAX_BLOB_BYTES {
             return Err(Error::LargeBlob { bytes: bytes.len() });
         }
-        Ok(self.directory.put_blob(bytes)?)
+        Ok(self.directory.put_blob(bytes)?.0)
     }
 }

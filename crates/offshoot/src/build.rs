@@ -3,7 +3,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use offshoot_oci::{ImageConfig, ImageName, Injection};
-use offshoot_store::{Area, Digest, Durability, Published, RecordArea, Staging};
+use offshoot_store::{Area, Durability, Published, RecordArea, Staging};
 
 use crate::disk::Sharing;
 use crate::progress::{Event, Progress};
@@ -59,54 +59,74 @@ impl Store {
         options: &BuildOptions,
         progress: &dyn Progress,
     ) -> Result<Template, Error> {
-        let image = self.pull(image, &options.pull, progress)?;
-        let mut layers: Vec<Digest> = image.layers.iter().map(|layer| layer.diff_id).collect();
-        if !options.injections.is_empty() {
-            layers.push(self.pack_injections(
-                &options.injections,
-                layers.len(),
-                &options.pull.limits,
-                progress,
-            )?);
-        }
-        let derivation = Derivation {
-            writer_version: offshoot_ext4::WRITER_VERSION,
-            layers,
-            config_digest: image.config_digest,
-            size: options.size,
-            journal: options.journal,
+        let mut template = match self.built_before(image, options, progress)? {
+            Some(template) => template,
+            None => {
+                let pulled = self.pull_for_use(image, &options.pull, progress)?;
+                let mut derivation = derivation(&pulled.record, options);
+                // What it is built from stays until it is built.
+                let mut _injected = None;
+                if !options.injections.is_empty() {
+                    let (index, limits) = (derivation.layers.len(), &options.pull.limits);
+                    let (diff_id, lease) =
+                        self.pack_injections(&options.injections, index, limits, progress)?;
+                    derivation.layers.push(diff_id);
+                    _injected = Some(lease);
+                }
+                self.ensure_built(derivation, identify(pulled.record, &pulled.config)?, progress)?
+            }
         };
-        let mut template = self.ensure_built(derivation, image, progress)?;
         if let Some(name) = &options.name {
             self.name_template(&mut template, name)?;
         }
         Ok(template)
     }
 
+    /// The template of an image that need not be looked at again, if it is there: its packs may be gone.
+    fn built_before(
+        &self,
+        image: &ImageName,
+        options: &BuildOptions,
+        progress: &dyn Progress,
+    ) -> Result<Option<Template>, Error> {
+        if !options.injections.is_empty() {
+            return Ok(None);
+        }
+        let Some(known) = self.known_image(image, &options.pull)? else { return Ok(None) };
+        let id = derivation(&known.record, options).template_id()?;
+        let Some(template) = self.template(id)? else { return Ok(None) };
+        self.reuse_template(template, identify(known.record, &known.config)?, progress).map(Some)
+    }
+
     fn ensure_built(
         &self,
         derivation: Derivation,
-        image: ImageRecord,
+        image: ImageIdentity,
         progress: &dyn Progress,
     ) -> Result<Template, Error> {
         let id = derivation.template_id()?;
-        let reused = |mut template: Template, image: ImageIdentity| {
-            // Whoever published it may not have come to sync it.
-            self.directory.sync_area(Area::Templates)?;
-            progress.event(Event::BuildFinished { reused: true });
-            // Several images may make one template; this caller asked for this one.
-            template.record.image = Some(image);
-            Ok(template)
-        };
-        let image = self.identify(image)?;
         if let Some(template) = self.template(id)? {
-            return reused(template, image);
+            return self.reuse_template(template, image, progress);
         }
         let _maker = self.directory.lock_key(Area::Templates, &id.entry())?;
         if let Some(template) = self.template(id)? {
-            return reused(template, image);
+            return self.reuse_template(template, image, progress);
         }
         self.make_template(id, derivation, image, progress)
+    }
+
+    fn reuse_template(
+        &self,
+        mut template: Template,
+        image: ImageIdentity,
+        progress: &dyn Progress,
+    ) -> Result<Template, Error> {
+        // Whoever published it may not have come to sync it.
+        self.directory.sync_area(Area::Templates)?;
+        progress.event(Event::BuildFinished { reused: true });
+        // Several images may make one template; this caller asked for this one.
+        template.record.image = Some(image);
+        Ok(template)
     }
 
     fn make_template(
@@ -142,30 +162,42 @@ impl Store {
     ) -> Result<Template, Error> {
         let entry = record.id.entry();
         staging.write_record(records::TEMPLATE_RECORD, &record, Durability::Durable)?;
-        if staging.publish(Area::Templates, &entry, Durability::Durable)? == Published::Already {
-            return Err(Error::TemplateDamaged { path: self.directory.entry_path(Area::Templates, &entry) });
+        match staging.publish_leased(Area::Templates, &entry)? {
+            (Published::Now, lease) => {
+                Ok(Template { path: self.template_disk(record.id), record, name: None, lease: lease.into() })
+            }
+            (Published::Already, _) => {
+                Err(Error::TemplateDamaged { path: self.directory.entry_path(Area::Templates, &entry) })
+            }
         }
-        Ok(Template { path: self.template_disk(record.id), record, name: None })
     }
 
-    /// Lets a name stand for a template, whatever it stood for before.
+    /// Lets a name stand for a template, whatever it stood for before. The template is there as long as the caller has it.
     pub(crate) fn name_template(&self, template: &mut Template, name: &TemplateName) -> Result<(), Error> {
         let record = NameRecord { version: records::VERSION, name: name.clone(), id: template.record.id };
         self.directory.put_record(RecordArea::Names, &name.entry(), &record)?;
         template.name = Some(name.clone());
         Ok(())
     }
+}
 
-    fn identify(&self, image: ImageRecord) -> Result<ImageIdentity, Error> {
-        let bytes = self
-            .blob(image.config_digest)?
-            .ok_or(Error::NotFound { what: "config", name: image.config_digest.to_string() })?;
-        Ok(ImageIdentity {
-            reference: image.reference,
-            manifest_digest: image.manifest_digest,
-            config: ImageConfig::parse(&bytes)?,
-        })
+/// Of the template of an image, without files of the host.
+fn derivation(image: &ImageRecord, options: &BuildOptions) -> Derivation {
+    Derivation {
+        writer_version: offshoot_ext4::WRITER_VERSION,
+        layers: image.layers.iter().map(|layer| layer.diff_id).collect(),
+        config_digest: image.config_digest,
+        size: options.size,
+        journal: options.journal,
     }
+}
+
+fn identify(image: ImageRecord, config: &[u8]) -> Result<ImageIdentity, Error> {
+    Ok(ImageIdentity {
+        reference: image.reference,
+        manifest_digest: image.manifest_digest,
+        config: ImageConfig::parse(config)?,
+    })
 }
 
 /// A template's disk is never written again: mode 0444.

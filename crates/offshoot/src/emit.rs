@@ -4,7 +4,7 @@ use std::path::Path;
 use offshoot_ext4::Plan;
 use offshoot_layer::Pack;
 use offshoot_oci::ImageConfig;
-use offshoot_store::{Area, Digest, Writeback};
+use offshoot_store::{Area, Digest, Lease, Writeback};
 use offshoot_tree::{Merge, SourceId, Tree};
 
 use crate::disk::{Disk, Sharing};
@@ -19,6 +19,8 @@ pub(crate) struct Emitted {
     pub(crate) size_bytes: u64,
     /// Whether the filesystem under it shares blocks with the packs.
     pub(crate) shares: bool,
+    /// They stay until what names them is published.
+    pub(crate) packs: Vec<Lease>,
 }
 
 impl Store {
@@ -32,7 +34,7 @@ impl Store {
         progress: &dyn Progress,
     ) -> Result<Emitted, Error> {
         let id = derivation.template_id()?;
-        let (tree, packs) = self.merge(&derivation.layers)?;
+        let Merged { tree, packs, leases } = self.merge(&derivation.layers)?;
         let options = offshoot_ext4::Options {
             uuid: *FilesystemUuid::versioned(id.derive("uuid"), 8).as_bytes(),
             hash_seed: id.derive("hash seed"),
@@ -61,15 +63,18 @@ impl Store {
             emitted.map(|()| (shares, written_back))
         })?;
         written_back.map_err(Error::io("sync", path))?;
-        Ok(Emitted { size_bytes: plan.size_bytes(), file, shares })
+        Ok(Emitted { size_bytes: plan.size_bytes(), file, shares, packs: leases })
     }
 
-    /// The tree of these layers, and their packs' data by [`SourceId`].
-    pub(crate) fn merge(&self, layers: &[Digest]) -> Result<(Tree, Vec<File>), Error> {
+    /// The tree of these layers, and their packs.
+    pub(crate) fn merge(&self, layers: &[Digest]) -> Result<Merged, Error> {
         let mut merge = Merge::new();
         let mut packs = Vec::with_capacity(layers.len());
+        let mut leases = Vec::with_capacity(layers.len());
         for (source, &diff_id) in (0..).map(SourceId).zip(layers) {
-            let directory = self.directory.entry_path(Area::Layers, &diff_id.into());
+            let name = diff_id.into();
+            leases.push(self.directory.lease(Area::Layers, &name)?.ok_or(Error::NoPack { diff_id })?);
+            let directory = self.directory.entry_path(Area::Layers, &name);
             let pack = Pack::open(&directory).map_err(|source| match source {
                 offshoot_layer::Error::Host { .. } => Error::PackUnreadable { diff_id, source },
                 source => Error::Pack { diff_id, source },
@@ -78,8 +83,18 @@ impl Store {
             merge.apply(source, changes).map_err(|source| Error::Merge { diff_id, source })?;
             packs.push(data);
         }
-        Ok((merge.finish(), packs))
+        Ok(Merged { tree: merge.finish(), packs, leases })
     }
+}
+
+/// What layers make together.
+#[derive(Debug)]
+pub(crate) struct Merged {
+    pub(crate) tree: Tree,
+    /// The packs' data, by [`SourceId`].
+    pub(crate) packs: Vec<File>,
+    /// The packs stay for as long as these.
+    pub(crate) leases: Vec<Lease>,
 }
 
 /// The filesystem's own times: when the image says it was made, so that they follow from its content; the epoch if it

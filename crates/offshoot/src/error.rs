@@ -27,6 +27,14 @@ pub enum Error {
         /// Why not.
         source: offshoot_layer::Error,
     },
+    /// A pack that was collected.
+    #[error(
+        "the pack of layer {diff_id} is not in the store any more; pull the image again, or build it again if files were injected"
+    )]
+    NoPack {
+        /// The layer.
+        diff_id: Digest,
+    },
     /// A pack in the store cannot be read now; nothing is known of its state.
     #[error("cannot read the pack of layer {diff_id}")]
     PackUnreadable {
@@ -60,6 +68,12 @@ pub enum Error {
         image: String,
         /// Why not.
         source: offshoot_ext4::Error,
+    },
+    /// A clone's or template's directory without a record of its own: nothing of ours leaves such a thing.
+    #[error("{} has no record of its own", path.display())]
+    NoRecord {
+        /// The directory.
+        path: PathBuf,
     },
     /// A template's directory without its record: nothing of ours leaves such a thing.
     #[error("the template in {} has no record; remove that directory and build again", path.display())]
@@ -106,6 +120,20 @@ pub enum Error {
     CloneTaken {
         /// The id.
         vm: VmId,
+    },
+    /// What clones stand on is not removed.
+    #[error("{what} cannot be removed: {} on it; release them first", stand(clones))]
+    StoodOn {
+        /// The template or image.
+        what: String,
+        /// The VMs whose clones they are.
+        clones: Vec<VmId>,
+    },
+    /// A template that somebody has.
+    #[error("the template {id} cannot be removed: a running process uses it; try again when it is done")]
+    TemplateInUse {
+        /// The template.
+        id: TemplateId,
     },
     /// What the record of a clone says is not what is there.
     #[error(
@@ -369,6 +397,19 @@ impl Error {
     pub(crate) fn is_damaged_record(&self) -> bool {
         matches!(self, Self::Store(offshoot_store::Error::Record { .. }))
     }
+}
+
+/// The most clones that an error names.
+const MAX_NAMED: usize = 10;
+
+fn stand(clones: &[VmId]) -> String {
+    let named: Vec<&str> = clones.iter().take(MAX_NAMED).map(VmId::as_str).collect();
+    let more = match clones.len().saturating_sub(named.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let (noun, verb) = if clones.len() == 1 { ("clone", "stands") } else { ("clones", "stand") };
+    format!("the {noun} {}{more} {verb}", named.join(", "))
 }
 
 fn described(blob: Option<&Digest>) -> String {

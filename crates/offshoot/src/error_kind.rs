@@ -51,7 +51,7 @@ impl Error {
                     _ => ErrorKind::Integrity,
                 }
             }
-            Self::Merge { .. } | Self::TemplateDamaged { .. } => ErrorKind::Integrity,
+            Self::Merge { .. } | Self::TemplateDamaged { .. } | Self::NoRecord { .. } => ErrorKind::Integrity,
             Self::Store(error) => match error {
                 offshoot_store::Error::Record { .. } | offshoot_store::Error::Blob { .. } => {
                     ErrorKind::Integrity
@@ -68,11 +68,14 @@ impl Error {
             | Self::ReadOnlyDisk { .. }
             | Self::Shrink { .. }
             | Self::UnfinishedGrowth { .. }
+            | Self::StoodOn { .. }
+            | Self::TemplateInUse { .. }
             | Self::FileChanged { .. } => ErrorKind::Conflict,
             Self::CloneDamaged { .. } | Self::NotTheBlob { .. } | Self::LargeBlob { .. } => {
                 ErrorKind::Integrity
             }
             Self::NotFound { .. }
+            | Self::NoPack { .. }
             | Self::NoFile { .. }
             | Self::NotPulled { .. }
             | Self::OutputPlace { .. }

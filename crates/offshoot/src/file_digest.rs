@@ -36,6 +36,19 @@ impl FileState {
         }
     }
 
+    /// Where the digest of such a file is kept.
+    pub(crate) fn entry(&self) -> EntryName {
+        EntryName::encode(&format!("{:x}-{:x}", self.device, self.inode))
+    }
+
+    /// Whether the file of that path has another state now, or is gone; where that cannot be seen, it is not said.
+    pub(crate) fn is_over(&self, path: &Path) -> bool {
+        match path.metadata() {
+            Ok(metadata) => Self::of(&metadata) != *self,
+            Err(error) => matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+        }
+    }
+
     fn is_settled(&self) -> bool {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let newest = self.modified.max(self.changed).0;
@@ -64,7 +77,7 @@ impl Store {
         let path = path.canonicalize().map_err(Error::io("find", path))?;
         let mut file = File::open(&path).map_err(Error::io("open", &path))?;
         let before = FileState::of(&file.metadata().map_err(Error::io("look at", &path))?);
-        let name = EntryName::encode(&format!("{:x}-{:x}", before.device, before.inode));
+        let name = before.entry();
         if let Some(known) = self.directory.record::<DigestRecord>(RecordArea::Digests, &name)?
             && known.state == before
         {

@@ -102,6 +102,8 @@ impl Store {
         record: &CloneRecord,
     ) -> Result<(), Error> {
         let durability = record.durability();
+        // A list of clones that is being read may miss one that is exchanged; then its template is seen to be in use.
+        let _template = self.directory.lease(Area::Templates, &record.template.id.entry())?;
         // A directory was synced as it was made.
         if durability == Durability::Durable && record.format != DiskFormat::Dir {
             let file = File::open(disk).map_err(Error::io("open", disk))?;

@@ -22,6 +22,7 @@
 mod blobs;
 mod build;
 mod clone;
+mod collect;
 mod derivation;
 mod disk;
 mod disk_copy;
@@ -38,6 +39,7 @@ mod inspect;
 mod progress;
 mod pull;
 mod records;
+mod remove;
 mod reset;
 mod resize2fs;
 mod snapshot;
@@ -51,6 +53,10 @@ mod volume;
 pub use blobs::Blob;
 pub use build::BuildOptions;
 pub use clone::{Clone, CloneGuard, CloneOptions, Damage, Strategy, UnknownStrategy};
+pub use collect::{
+    Collectable, Collected, Collection, CollectionEntry, CollectionOptions, CollectionOutcome,
+    CollectionPlan, CollectionReason, KeepFree, Kept, KeptReason, Room,
+};
 pub use derivation::{Derivation, DiskSize};
 pub use error::Error;
 pub use error_kind::ErrorKind;
@@ -63,7 +69,7 @@ pub use offshoot_oci::{
     KeptIn, LocalOptions, Notice, Platform, Reference, RegistryHost, RegistryHostError, RegistryLimits,
     RegistryOptions, Secret, Unwatched, Watch, login, logout,
 };
-pub use offshoot_store::{Digest, Part};
+pub use offshoot_store::{Digest, OwnerId, Part};
 pub use offshoot_unpack::{RefusedXattr, Summary as UnpackSummary};
 pub use progress::{Event, Progress, Quiet};
 pub use pull::{PullOptions, PullPolicy, UnknownPolicy};

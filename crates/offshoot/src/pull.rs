@@ -8,7 +8,7 @@ use offshoot_oci::{
     Document, ImageName, ImageSource, LayerSource, LocalOptions, PackedLayer, Platform, RegistryOptions,
     SourceImage, SourceOptions, media_type,
 };
-use offshoot_store::{Area, Digest, Durability, EntryName, Expected, RecordArea};
+use offshoot_store::{Area, Digest, EntryName, Expected, Lease, RecordArea};
 
 use crate::progress::{Cancellable, Event, Progress};
 use crate::records::{self, ImageRecord, LayerRecord};
@@ -87,16 +87,26 @@ impl Store {
         options: &PullOptions,
         progress: &dyn Progress,
     ) -> Result<ImageRecord, Error> {
+        Ok(self.pull_for_use(image, options, progress)?.record)
+    }
+
+    /// The same for a caller who needs what was pulled: it stays for as long as what is returned.
+    pub(crate) fn pull_for_use(
+        &self,
+        image: &ImageName,
+        options: &PullOptions,
+        progress: &dyn Progress,
+    ) -> Result<Pulled, Error> {
         let platform = options.platform.clone().unwrap_or_else(Platform::host);
         let reference = image.canonical().map_err(Error::image_name(image))?;
-        let is_remote = matches!(image, ImageName::Registry(_));
-        if options.policy == PullPolicy::Never || (options.policy == PullPolicy::Missing && is_remote) {
-            if let Some(record) = self.whole_image(&reference, &platform)? {
-                return Ok(record);
-            }
-            if options.policy == PullPolicy::Never {
-                return Err(Error::NotPulled { image: reference, platform: platform.to_string() });
-            }
+        let is_remote = is_remote(image);
+        if let Some(KnownImage { record, config }) = self.known_image(image, options)?
+            && let Some(packs) = self.lease_packs(&record)?
+        {
+            return Ok(Pulled { record, config, _packs: packs });
+        }
+        if options.policy == PullPolicy::Never {
+            return Err(Error::NotPulled { image: reference, platform: platform.to_string() });
         }
         let spool = self.directory.stage()?;
         let mut registry = options.registry.clone();
@@ -108,44 +118,59 @@ impl Store {
         // A network is waited for more than a processor.
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let parallel = if is_remote { MAX_PARALLEL_LAYERS } else { cores.min(MAX_PARALLEL_LAYERS) };
-        let layers = self.pack_layers(source.as_ref(), &resolved, &options.limits, parallel, progress)?;
+        let packed = self.pack_layers(source.as_ref(), &resolved, &options.limits, parallel, progress)?;
+        let (layers, packs): (Vec<_>, Vec<_>) = packed.into_iter().unzip();
         // A pack that was found may be somebody's who has not come to sync it.
         self.directory.sync_area(Area::Layers)?;
         let (manifest, config) = match (resolved.manifest, resolved.config) {
             (Some(manifest), Some(config)) => (manifest, config),
             _ => synthesize(&platform, &resolved.layers, &layers),
         };
+        // They stay until the record names them.
+        let (manifest_digest, _manifest) = self.directory.put_blob(&manifest.bytes)?;
+        let (config_digest, _config) = self.directory.put_blob(&config.bytes)?;
         let record = ImageRecord {
             version: records::VERSION,
             platform: platform.to_string(),
-            manifest_digest: self.directory.put_blob(&manifest.bytes)?,
-            config_digest: self.directory.put_blob(&config.bytes)?,
+            manifest_digest,
+            config_digest,
             layers,
             pulled_at: records::now(),
             reference,
         };
         let name = image_entry(&record.reference, &record.platform);
         self.directory.put_record(RecordArea::Images, &name, &record)?;
-        Ok(record)
+        Ok(Pulled { record, config: config.bytes, _packs: packs })
     }
 
-    /// The image as it was last pulled, if its documents and all its packs are there.
-    fn whole_image(&self, reference: &str, platform: &Platform) -> Result<Option<ImageRecord>, Error> {
-        let name = image_entry(reference, &platform.to_string());
+    /// The image as it was last pulled, where that is good enough, and if its documents are there.
+    pub(crate) fn known_image(
+        &self,
+        image: &ImageName,
+        options: &PullOptions,
+    ) -> Result<Option<KnownImage>, Error> {
+        match options.policy {
+            PullPolicy::Never => {}
+            PullPolicy::Missing if is_remote(image) => {}
+            PullPolicy::Missing | PullPolicy::Always => return Ok(None),
+        }
+        let platform = options.platform.clone().unwrap_or_else(Platform::host);
+        let reference = image.canonical().map_err(Error::image_name(image))?;
+        let name = image_entry(&reference, &platform.to_string());
         let Some(record) = self.directory.record::<ImageRecord>(RecordArea::Images, &name)? else {
             return Ok(None);
         };
-        for blob in [record.manifest_digest, record.config_digest] {
-            if !self.directory.has_blob(blob)? {
-                return Ok(None);
-            }
+        if !self.directory.has_blob(record.manifest_digest)? {
+            return Ok(None);
         }
-        for layer in &record.layers {
-            if !self.directory.contains(Area::Layers, &layer.diff_id.into())? {
-                return Ok(None);
-            }
-        }
-        Ok(Some(record))
+        let config = self.blob(record.config_digest)?;
+        Ok(config.map(|config| KnownImage { record, config }))
+    }
+
+    /// The packs of all layers of an image; `None` where one is missing.
+    fn lease_packs(&self, image: &ImageRecord) -> Result<Option<Vec<Lease>>, Error> {
+        let lease = |layer: &LayerRecord| Ok(self.directory.lease(Area::Layers, &layer.diff_id.into())?);
+        image.layers.iter().map(lease).collect()
     }
 
     /// Packs all layers, several at once, the largest first since the last one to finish counts.
@@ -156,12 +181,12 @@ impl Store {
         limits: &Limits,
         parallel: usize,
         progress: &dyn Progress,
-    ) -> Result<Vec<LayerRecord>, Error> {
+    ) -> Result<Vec<Found>, Error> {
         let count = image.layers.len();
         let mut order: Vec<usize> = (0..count).collect();
         order.sort_by_key(|&index| std::cmp::Reverse(image.layers[index].expected.size));
         let next = AtomicUsize::new(0);
-        let results: Vec<Mutex<Option<Result<LayerRecord, Error>>>> =
+        let results: Vec<Mutex<Option<Result<Found, Error>>>> =
             (0..count).map(|_| Mutex::new(None)).collect();
         let work = || {
             while let Some(&index) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -195,7 +220,7 @@ impl Store {
         job: &LayerJob<'_>,
         source: &dyn ImageSource,
         image: &SourceImage,
-    ) -> Result<LayerRecord, Error> {
+    ) -> Result<Found, Error> {
         let started = || {
             job.progress.event(Event::LayerStarted {
                 index: job.index,
@@ -212,30 +237,39 @@ impl Store {
         };
         let Some(diff_id) = job.layer.diff_id else {
             started();
-            let packed = self.pack(job, source.open_layer(image, job.index)?)?;
+            let (packed, lease) = self.pack(job, source.open_layer(image, job.index)?)?;
             finished(false);
-            return Ok(LayerRecord {
+            let record = LayerRecord {
                 diff_id: packed.diff_id,
                 blob: Some(packed.blob),
                 blob_bytes: Some(packed.blob_bytes),
-            });
+            };
+            return Ok((record, lease));
         };
         let name = EntryName::from(diff_id);
-        if !self.directory.contains(Area::Layers, &name)? {
-            let _maker = self.directory.lock_key(Area::Layers, &name)?;
-            if !self.directory.contains(Area::Layers, &name)? {
-                started();
-                self.pack(job, source.open_layer(image, job.index)?)?;
-                finished(false);
-                return Ok(known(diff_id));
-            }
+        let found = |lease| {
+            started();
+            finished(true);
+            Ok((known(diff_id), lease))
+        };
+        if let Some(lease) = self.directory.lease(Area::Layers, &name)? {
+            return found(lease);
+        }
+        let _maker = self.directory.lock_key(Area::Layers, &name)?;
+        if let Some(lease) = self.directory.lease(Area::Layers, &name)? {
+            return found(lease);
         }
         started();
-        finished(true);
-        Ok(known(diff_id))
+        let (_, lease) = self.pack(job, source.open_layer(image, job.index)?)?;
+        finished(false);
+        Ok((known(diff_id), lease))
     }
 
-    fn pack(&self, job: &LayerJob<'_>, input: Box<dyn std::io::Read + Send + '_>) -> Result<Packed, Error> {
+    fn pack(
+        &self,
+        job: &LayerJob<'_>,
+        input: Box<dyn std::io::Read + Send + '_>,
+    ) -> Result<(Packed, Lease), Error> {
         let staging = self.directory.stage()?;
         let read = |bytes| job.progress.event(Event::LayerRead { index: job.index, bytes });
         let request = Request {
@@ -248,8 +282,8 @@ impl Store {
         let input = Box::new(Cancellable { inner: input, progress: job.progress });
         let packed = offshoot_layer::pack(input, staging.path(), &request)
             .map_err(|source| Error::Layer { index: job.index, blob: job.layer.expected.digest, source })?;
-        staging.publish(Area::Layers, &packed.diff_id.into(), Durability::Durable)?;
-        Ok(packed)
+        let (_, lease) = staging.publish_leased(Area::Layers, &packed.diff_id.into())?;
+        Ok((packed, lease))
     }
 
     /// Packs files of the host as one more layer; its `diff_id`.
@@ -259,12 +293,36 @@ impl Store {
         index: usize,
         limits: &Limits,
         progress: &dyn Progress,
-    ) -> Result<Digest, Error> {
+    ) -> Result<(Digest, Lease), Error> {
         let layer = LayerSource { media_type: None, expected: Expected::default(), diff_id: None };
         let job = LayerJob { index, count: index + 1, layer: &layer, limits, progress };
-        Ok(self.pack(&job, offshoot_oci::injection_tar(injections)?)?.diff_id)
+        let (packed, lease) = self.pack(&job, offshoot_oci::injection_tar(injections)?)?;
+        Ok((packed.diff_id, lease))
     }
 }
+
+/// What a pull found or made.
+#[derive(Debug)]
+pub(crate) struct Pulled {
+    pub(crate) record: ImageRecord,
+    pub(crate) config: Vec<u8>,
+    _packs: Vec<Lease>,
+}
+
+/// What is known of an image without looking at its source or its packs.
+#[derive(Debug)]
+pub(crate) struct KnownImage {
+    pub(crate) record: ImageRecord,
+    pub(crate) config: Vec<u8>,
+}
+
+/// Whether it takes a network to look at an image.
+fn is_remote(image: &ImageName) -> bool {
+    matches!(image, ImageName::Registry(_))
+}
+
+/// A layer whose pack is there, and stays.
+type Found = (LayerRecord, Lease);
 
 struct LayerJob<'a> {
     index: usize,
@@ -275,7 +333,7 @@ struct LayerJob<'a> {
 }
 
 /// Where the record of an image for a platform is.
-fn image_entry(reference: &str, platform: &str) -> EntryName {
+pub(crate) fn image_entry(reference: &str, platform: &str) -> EntryName {
     EntryName::encode(&format!("{reference} {platform}"))
 }
 

@@ -1,13 +1,29 @@
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use offshoot_store::{Area, Digest, EntryName, RecordArea};
+use offshoot_store::{Area, Digest, EntryName, Lease, RecordArea};
 
 use crate::records::{self, ImageRecord, NameRecord, TemplateRecord};
 use crate::{Error, Store, TemplateId, TemplateName};
 
-/// An immutable root filesystem in the store.
-#[derive(Clone, Debug, PartialEq)]
+/// An immutable root filesystem in the store, which stays there for as long as this value, or a clone of it, lives:
+/// [`Store::collect`] and [`Store::remove`], of whatever process, find it in use. A process that ends, in whatever way,
+/// uses nothing.
+///
+/// ```
+/// # use offshoot::*;
+/// # let directory = tempfile::tempdir()?;
+/// # let root = directory.path().join("store");
+/// # let store = Store::open(&root)?;
+/// let template = store.build(&"scratch:".parse()?, &BuildOptions::default(), &Quiet)?;
+/// let id = template.record.id.to_string();
+/// assert_eq!(store.remove(&id).unwrap_err().kind(), ErrorKind::Conflict);
+/// drop(template);
+/// store.remove(&id)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Template {
     /// What it is.
@@ -16,14 +32,25 @@ pub struct Template {
     pub name: Option<TemplateName>,
     /// Its disk, a raw ext4 filesystem that nobody may write.
     pub path: PathBuf,
+    pub(crate) lease: Arc<Lease>,
+}
+
+impl PartialEq for Template {
+    /// Whether both are the same template, asked for by the same name.
+    fn eq(&self, other: &Self) -> bool {
+        (&self.record, &self.name, &self.path) == (&other.record, &other.name, &other.path)
+    }
 }
 
 impl Store {
     /// The template of that id, if there is one.
     pub(crate) fn template(&self, id: TemplateId) -> Result<Option<Template>, Error> {
+        // Before the record is read: what is read then stays.
+        let Some(lease) = self.directory.lease(Area::Templates, &id.entry())? else { return Ok(None) };
         let record: Option<TemplateRecord> =
             self.directory.entry_record(Area::Templates, &id.entry(), records::TEMPLATE_RECORD)?;
-        Ok(record.map(|record| Template { record, name: None, path: self.template_disk(id) }))
+        let path = self.template_disk(id);
+        Ok(record.map(|record| Template { record, name: None, path, lease: lease.into() }))
     }
 
     /// The template of that name or id, if there is one.
@@ -40,16 +67,24 @@ impl Store {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn find_template(&self, name_or_id: &str) -> Result<Option<Template>, Error> {
-        let name = name_or_id.parse::<TemplateName>().ok();
-        let id = match &name {
-            Some(name) => {
-                self.directory.record::<NameRecord>(RecordArea::Names, &name.entry())?.map(|record| record.id)
-            }
-            None => name_or_id.parse().ok(),
+        let Ok(name) = name_or_id.parse::<TemplateName>() else {
+            return name_or_id.parse().map_or(Ok(None), |id| self.template(id));
         };
-        let Some(id) = id else { return Ok(None) };
-        let Some(template) = self.template(id)? else { return Ok(None) };
-        Ok(Some(Template { name, ..template }))
+        let mut id = self.named(&name)?;
+        while let Some(sought) = id {
+            if let Some(template) = self.template(sought)? {
+                return Ok(Some(Template { name: Some(name), ..template }));
+            }
+            // The name may have moved on before the template went.
+            id = self.named(&name)?.filter(|&id| id != sought);
+        }
+        Ok(None)
+    }
+
+    /// What a name stands for.
+    pub(crate) fn named(&self, name: &TemplateName) -> Result<Option<TemplateId>, Error> {
+        let record: Option<NameRecord> = self.directory.record(RecordArea::Names, &name.entry())?;
+        Ok(record.map(|record| record.id))
     }
 
     pub(crate) fn template_disk(&self, id: TemplateId) -> PathBuf {

@@ -33,8 +33,8 @@ impl Store {
         progress: &dyn Progress,
     ) -> Result<Summary, Error> {
         check_directory(directory)?;
-        let image = self.pull(image, options, progress)?;
-        let layers: Vec<Digest> = image.layers.iter().map(|layer| layer.diff_id).collect();
+        let pulled = self.pull_for_use(image, options, progress)?;
+        let layers: Vec<Digest> = pulled.record.layers.iter().map(|layer| layer.diff_id).collect();
         self.unpack_to(&layers, directory, progress)
     }
 
@@ -74,7 +74,7 @@ impl Store {
         name.push(directory.file_name().unwrap_or_default());
         name.push(format!(".offshoot-{}", offshoot_store::unique()));
         let staged = parent.join(name);
-        let summary = self.unpack_layers(layers, &staged, Durability::Durable, progress)?;
+        let (summary, _packs) = self.unpack_layers(layers, &staged, Durability::Durable, progress)?;
         // Replaces an empty directory, and no other.
         let renamed = fs::rename(&staged, &directory).map_err(|error| match error.kind() {
             io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists => {

@@ -4,31 +4,58 @@ use std::path::PathBuf;
 
 use crate::durable::{self, Durability};
 use crate::store_dir::list;
-use crate::{Digest, Error, Expected, StoreDir, VerifyingReader};
+use crate::{Digest, Error, Expected, KeyLock, Lease, Staging, StoreDir, VerifyingReader, lease};
+
+const BLOB: &str = "blob";
 
 impl StoreDir {
-    fn blob_path(&self, digest: Digest) -> PathBuf {
+    pub(crate) fn blob_path(&self, digest: Digest) -> PathBuf {
         self.root().join("blobs/sha256").join(digest.hex())
     }
 
-    /// Keeps a blob that is small enough to be in memory, synced; one that was damaged is replaced.
-    pub fn put_blob(&self, bytes: &[u8]) -> Result<Digest, Error> {
+    /// Keeps a blob that is small enough to be in memory, synced; one that was damaged is replaced. It stays for as
+    /// long as the lease lives, and then for as long as a record names it.
+    pub fn put_blob(&self, bytes: &[u8]) -> Result<(Digest, Lease), Error> {
         let digest = Digest::of(bytes);
         let path = self.blob_path(digest);
-        match fs::read(&path) {
-            // Whoever wrote it may not have come to sync its directory.
-            Ok(kept) if kept == bytes => Durability::Durable.sync_directory(durable::parent(&path))?,
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(Error::io("read", &path)(error));
+        let mut replacing = None;
+        loop {
+            if let Some(found) = Lease::on(&path)? {
+                if fs::read(&path).map_err(Error::io("read", &path))? == bytes {
+                    // Whoever wrote it may not have come to sync its directory.
+                    Durability::Durable.sync_directory(durable::parent(&path))?;
+                    return Ok((digest, found));
+                }
+                // Of two who find it damaged, the second looks at what the first put in its place. Nobody removes it
+                // meanwhile: that would take the new one.
+                if replacing.is_none() {
+                    let key = self.root().join("locks").join(format!("blobs-{}", digest.hex()));
+                    replacing = Some(KeyLock::wait(key)?);
+                    continue;
+                }
+                let (staging, lease) = self.stage_blob(bytes)?;
+                durable::rename(&staging.path().join(BLOB), &path, Durability::Durable)?;
+                return Ok((digest, lease));
             }
-            _ => {
-                let staging = self.stage()?;
-                let staged = staging.path().join("blob");
-                durable::write_new(&staged, bytes, Durability::Durable)?;
-                durable::rename(&staged, &path, Durability::Durable)?;
+            let (staging, lease) = self.stage_blob(bytes)?;
+            match fs::hard_link(staging.path().join(BLOB), &path) {
+                Ok(()) => {
+                    Durability::Durable.sync_directory(durable::parent(&path))?;
+                    return Ok((digest, lease));
+                }
+                // Somebody else's is there, and may be named already: it is not replaced.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(Error::io("link to", &path)(error)),
             }
         }
-        Ok(digest)
+    }
+
+    fn stage_blob(&self, bytes: &[u8]) -> Result<(Staging<'_>, Lease), Error> {
+        let staging = self.stage()?;
+        let staged = staging.path().join(BLOB);
+        durable::write_new(&staged, bytes, Durability::Durable)?;
+        let lease = lease::of_private(&staged)?;
+        Ok((staging, lease))
     }
 
     /// All blobs and their sizes in bytes, in the order of their digests.

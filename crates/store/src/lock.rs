@@ -3,7 +3,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, Mode, OFlags};
 
 use crate::Error;
 
@@ -16,6 +16,49 @@ pub(crate) fn flock(file: &File, operation: FlockOperation, path: &Path) -> Resu
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(Error::errno("lock", path)(error)),
         }
+    }
+}
+
+/// Whether the file that is open is still the one of that path.
+pub(crate) fn is_at(file: &File, path: &Path) -> Result<bool, Error> {
+    let held = file.metadata().map_err(Error::io("look at the lock", path))?;
+    match fs::symlink_metadata(path) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (held.dev(), held.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Error::io("look at the lock", path)(error)),
+    }
+}
+
+/// Opens a file that may be locked; `None` where there is none. No link is followed, and no pipe waited for.
+pub(crate) fn open_lock(path: &Path) -> Result<Option<File>, Error> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => Ok(Some(file.into())),
+        Err(rustix::io::Errno::NOENT) => Ok(None),
+        Err(error) => Err(Error::errno("open the lock", path)(error)),
+    }
+}
+
+/// Whether nobody holds a lock on the file of that path; a file that is gone is held by nobody.
+pub(crate) fn is_free(path: &Path) -> Result<bool, Error> {
+    match open_lock(path)? {
+        Some(file) => flock(&file, FlockOperation::NonBlockingLockExclusive, path),
+        None => Ok(true),
+    }
+}
+
+/// Removes a file whose lock nobody holds, while holding it: who waits for it finds it gone, and makes another.
+///
+/// `Ok(false)`: somebody holds it, or it is gone.
+pub(crate) fn remove_free(path: &Path) -> Result<bool, Error> {
+    let Some(file) = open_lock(path)? else { return Ok(false) };
+    if !flock(&file, FlockOperation::NonBlockingLockExclusive, path)? || !is_at(&file, path)? {
+        return Ok(false);
+    }
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Error::io("remove", path)(error)),
     }
 }
 
@@ -43,23 +86,25 @@ pub struct KeyLock {
 impl KeyLock {
     pub(crate) fn wait(path: PathBuf) -> Result<Self, Error> {
         loop {
-            let file = File::options()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .open(&path)
-                .map_err(Error::io("open the lock", &path))?;
+            let file = Self::open(&path)?;
             flock(&file, FlockOperation::LockExclusive, &path)?;
-            let held = file.metadata().map_err(Error::io("look at the lock", &path))?;
-            match fs::metadata(&path) {
-                Ok(named) if (named.dev(), named.ino()) == (held.dev(), held.ino()) => {
-                    return Ok(Self { path, _file: file });
-                }
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(Error::io("look at the lock", &path)(error)),
+            if is_at(&file, &path)? {
+                return Ok(Self { path, _file: file });
             }
         }
+    }
+
+    /// `None` where somebody has it.
+    pub(crate) fn take(path: PathBuf) -> Result<Option<Self>, Error> {
+        let file = Self::open(&path)?;
+        let taken = flock(&file, FlockOperation::NonBlockingLockExclusive, &path)? && is_at(&file, &path)?;
+        Ok(taken.then_some(Self { path, _file: file }))
+    }
+
+    fn open(path: &Path) -> Result<File, Error> {
+        let mut options = File::options();
+        options.create(true).truncate(false).write(true);
+        options.open(path).map_err(Error::io("open the lock", path))
     }
 }
 

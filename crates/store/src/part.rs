@@ -54,7 +54,7 @@ impl Part {
     }
 
     /// The directory whose entries are each one of these; the rest of the store is records.
-    fn directory(self) -> Option<&'static str> {
+    pub fn directory(self) -> Option<&'static str> {
         match self {
             Self::Blobs => Some("blobs/sha256"),
             Self::Packs => Some(Area::Layers.directory()),

@@ -9,6 +9,9 @@ use crate::durable::{self, Durability};
 use crate::store_dir::list;
 use crate::{Area, EntryName, Error, RecordArea, StoreDir};
 
+/// File or directory names, and what was found of each.
+pub type Each<T> = Vec<(String, Result<T, Error>)>;
+
 /// A record is JSON that people can read too.
 fn encode<T: Serialize>(record: &T, path: &Path) -> Result<Vec<u8>, Error> {
     let mut bytes = serde_json::to_vec_pretty(record)
@@ -65,13 +68,67 @@ impl StoreDir {
     }
 
     fn put<T: Serialize>(&self, path: &Path, record: &T, durability: Durability) -> Result<(), Error> {
-        let staged = self.temporary_path();
+        let staged = self.temporary_path()?;
         let put =
             write_new(&staged, record, durability).and_then(|()| durable::rename(&staged, path, durability));
         if put.is_err() {
             let _ = fs::remove_file(&staged);
         }
         put
+    }
+
+    /// All records of an area with their files' names, each read for itself: one that cannot be read says so.
+    pub fn each_record<T: DeserializeOwned>(&self, area: RecordArea) -> Result<Each<T>, Error> {
+        let directory = self.root().join(area.directory());
+        let mut records = Vec::new();
+        for name in list(&directory)? {
+            if name.ends_with(".json")
+                && let Some(record) = read(&directory.join(&name)).transpose()
+            {
+                records.push((name, record));
+            }
+        }
+        Ok(records)
+    }
+
+    /// The same of the records `file` in the entries of an area, with the entries' names; `None` is an entry without.
+    pub fn each_entry_record<T: DeserializeOwned>(
+        &self,
+        area: Area,
+        file: &str,
+    ) -> Result<Each<Option<T>>, Error> {
+        let directory = self.root().join(area.directory());
+        let mut records = Vec::new();
+        for name in list(&directory)? {
+            let record = read(&directory.join(&name).join(file));
+            // An entry may go while the list is read.
+            if !matches!(record, Ok(None)) || directory.join(&name).exists() {
+                records.push((name, record));
+            }
+        }
+        Ok(records)
+    }
+
+    /// The names of all entries of an area, sorted.
+    pub fn entry_names(&self, area: Area) -> Result<Vec<String>, Error> {
+        list(&self.root().join(area.directory()))
+    }
+
+    /// The names in `quarantine/`, sorted.
+    pub fn quarantine_names(&self) -> Result<Vec<String>, Error> {
+        list(&self.root().join("quarantine"))
+    }
+
+    /// Removes a record, for good; `Ok(false)` where there is none.
+    pub fn remove_record(&self, area: RecordArea, name: &EntryName) -> Result<bool, Error> {
+        let path = self.record_path(area, name);
+        match fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(Error::io("remove", &path)(error)),
+        }
+        Durability::Durable.sync_directory(durable::parent(&path))?;
+        Ok(true)
     }
 
     /// All records of an area, in the order of their file names.

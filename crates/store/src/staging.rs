@@ -7,7 +7,8 @@ use rustix::fs::{CWD, RenameFlags};
 use serde::Serialize;
 
 use crate::durable::{self, Durability};
-use crate::{Area, EntryName, Error, StoreDir, record, remove_tree};
+use crate::owner::remove_any;
+use crate::{Area, EntryName, Error, Lease, StoreDir, lease, record, remove_tree};
 
 /// A name that no other live process or thread draws.
 pub fn unique() -> String {
@@ -20,8 +21,7 @@ pub fn unique() -> String {
 
 /// A directory in `tmp/` where something is made; removed on drop unless it was published.
 ///
-/// It needs no lock of its own: whoever makes one holds the store's lock, and the sweep of `tmp/` takes that
-/// lock for itself alone.
+/// It needs no lock of its own: its name says whose it is, and its owner holds a lock.
 #[derive(Debug)]
 pub struct Staging<'store> {
     store: &'store StoreDir,
@@ -38,7 +38,18 @@ pub enum Published {
     Already,
 }
 
-impl Staging<'_> {
+impl<'store> Staging<'store> {
+    /// What was published, out of sight now.
+    pub(crate) fn of_retired(store: &'store StoreDir, path: PathBuf) -> Self {
+        Self { store, path, published: false }
+    }
+
+    /// Removes it, and says what goes wrong, which a drop cannot.
+    pub fn discard(mut self) -> Result<(), Error> {
+        self.published = true;
+        remove_any(&self.path)
+    }
+
     /// The directory, private to the caller.
     pub fn path(&self) -> &Path {
         &self.path
@@ -66,21 +77,50 @@ impl Staging<'_> {
     ) -> Result<Published, Error> {
         let target = self.store.entry_path(area, name);
         durability.sync_directory(&self.path)?;
-        // A published directory is never empty, so the rename cannot replace one.
-        match fs::rename(&self.path, &target) {
-            Ok(()) => self.published = true,
+        let published = self.rename_to(&target)?;
+        if published == Published::Now {
+            durability.sync_directory(durable::parent(&target))?;
+        }
+        Ok(published)
+    }
+
+    /// The same, synced, for what others are made from: what is there then stays for as long as the lease lives.
+    pub fn publish_leased(mut self, area: Area, name: &EntryName) -> Result<(Published, Lease), Error> {
+        let target = self.store.entry_path(area, name);
+        Durability::Durable.sync_directory(&self.path)?;
+        // Before anybody sees it.
+        let own = lease::of_private(&self.path)?;
+        loop {
+            if self.rename_to(&target)? == Published::Now {
+                Durability::Durable.sync_directory(durable::parent(&target))?;
+                return Ok((Published::Now, own));
+            }
+            // What was in the way may be gone by now.
+            if let Some(theirs) = self.store.lease(area, name)? {
+                // Whoever published it may not have come to sync it.
+                Durability::Durable.sync_directory(durable::parent(&target))?;
+                return Ok((Published::Already, theirs));
+            }
+        }
+    }
+
+    /// A published directory is never empty, so the rename cannot replace one.
+    fn rename_to(&mut self, target: &Path) -> Result<Published, Error> {
+        match fs::rename(&self.path, target) {
+            Ok(()) => {
+                self.published = true;
+                Ok(Published::Now)
+            }
             Err(error)
                 if matches!(
                     error.kind(),
                     io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists
                 ) =>
             {
-                return Ok(Published::Already);
+                Ok(Published::Already)
             }
-            Err(error) => return Err(Error::io("rename to", &target)(error)),
+            Err(error) => Err(Error::io("rename to", target)(error)),
         }
-        durability.sync_directory(durable::parent(&target))?;
-        Ok(Published::Now)
     }
 }
 
@@ -102,7 +142,7 @@ impl Staging<'_> {
 impl Drop for Staging<'_> {
     fn drop(&mut self) {
         if !self.published {
-            let _ = remove_tree(&self.path);
+            let _ = remove_any(&self.path);
         }
     }
 }
@@ -110,13 +150,14 @@ impl Drop for Staging<'_> {
 impl StoreDir {
     /// A new empty directory in `tmp/`, on the same filesystem as everything else in the store.
     pub fn stage(&self) -> Result<Staging<'_>, Error> {
-        let path = self.temporary_path();
+        let path = self.temporary_path()?;
         fs::create_dir(&path).map_err(Error::io("create", &path))?;
         Ok(Staging { store: self, path, published: false })
     }
 
-    pub(crate) fn temporary_path(&self) -> PathBuf {
-        self.root().join("tmp").join(unique())
+    /// A path in `tmp/` that nobody else draws.
+    pub(crate) fn temporary_path(&self) -> Result<PathBuf, Error> {
+        Ok(self.root().join("tmp").join(self.as_owner()?.next_name()))
     }
 
     /// Takes a published directory away: out of sight in one rename, then removed.
@@ -124,7 +165,7 @@ impl StoreDir {
     /// `Ok(false)`: there was none.
     pub fn retire(&self, area: Area, name: &EntryName, durability: Durability) -> Result<bool, Error> {
         let path = self.entry_path(area, name);
-        let retired = self.temporary_path();
+        let retired = self.temporary_path()?;
         match fs::rename(&path, &retired) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),

@@ -1,25 +1,27 @@
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-use rustix::fs::FlockOperation;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::durable::{self, Durability};
-use crate::{Area, EntryName, Error, KeyLock, RecordArea, lock, record, remove_tree};
+use crate::owner::{OWNERS, Owner};
+use crate::{Area, EntryName, Error, KeyLock, RecordArea, record};
 
 const FORMAT: u32 = 1;
 const FORMAT_FILE: &str = "offshoot.json";
-const LOCK_FILE: &str = "lock";
-const OTHER_DIRECTORIES: [&str; 6] = ["blobs", "blobs/sha256", "downloads", "quarantine", "tmp", "locks"];
+const OTHER_DIRECTORIES: [&str; 7] =
+    ["blobs", "blobs/sha256", "downloads", "quarantine", "tmp", "locks", OWNERS];
 
-/// An open store. While it is open, this process shares the store's lock: nothing is swept from under it.
+/// An open store. As long as it is open, what it has under way is known to be somebody's.
 #[derive(Debug)]
 pub struct StoreDir {
     root: PathBuf,
-    _lock: File,
+    /// From the first thing that is made.
+    owner: OnceLock<Owner>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -35,8 +37,7 @@ impl StoreDir {
     /// Opens the store at `root`, and makes it first where there is nothing yet.
     ///
     /// Refused: a directory that holds something else, a store of another user's, and one whose format or
-    /// incompatible features this version does not know. Waits while the store is being swept, and sweeps what
-    /// dead processes left when nobody else has the store open.
+    /// incompatible features this version does not know. Nothing is ever removed by opening a store.
     pub fn open(root: &Path) -> Result<Self, Error> {
         let root = std::path::absolute(root).map_err(Error::io("find", root))?;
         check_owner(&root)?;
@@ -51,16 +52,21 @@ impl StoreDir {
             }
             return Err(Error::Format { path: root, found });
         }
-        let lock_path = root.join(LOCK_FILE);
-        let lock = File::open(&lock_path).map_err(Error::io("open", &lock_path))?;
-        sweep_if_alone(&root, &lock, &lock_path)?;
-        lock::flock(&lock, FlockOperation::LockShared, &lock_path)?;
-        Ok(Self { root, _lock: lock })
+        Ok(Self { root, owner: OnceLock::new() })
     }
 
     /// The store's directory, absolute.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    pub(crate) fn as_owner(&self) -> Result<&Owner, Error> {
+        if let Some(owner) = self.owner.get() {
+            return Ok(owner);
+        }
+        // Of two threads that make one, the second's goes again.
+        let owner = Owner::new(&self.root)?;
+        Ok(self.owner.get_or_init(|| owner))
     }
 
     /// A directory for downloads under way, which outlive whoever made them; stores made long ago may not have it.
@@ -111,7 +117,16 @@ impl StoreDir {
 
     /// Waits for the right to make the entry of that name; held until the guard is dropped.
     pub fn lock_key(&self, area: Area, name: &EntryName) -> Result<KeyLock, Error> {
-        KeyLock::wait(self.root.join("locks").join(format!("{}-{name}", area.directory())))
+        KeyLock::wait(self.key_path(area, name))
+    }
+
+    /// The same without waiting; `None` where somebody has it.
+    pub fn try_lock_key(&self, area: Area, name: &EntryName) -> Result<Option<KeyLock>, Error> {
+        KeyLock::take(self.key_path(area, name))
+    }
+
+    fn key_path(&self, area: Area, name: &EntryName) -> PathBuf {
+        self.root.join("locks").join(format!("{}-{name}", area.directory()))
     }
 }
 
@@ -124,25 +139,6 @@ pub(crate) fn list(directory: &Path) -> Result<Vec<String>, Error> {
     }
     names.sort_unstable();
     Ok(names)
-}
-
-/// Removes what dead processes left in `tmp/` and `locks/`, if no other process has the store open; what
-/// cannot be removed is harmless and stays.
-fn sweep_if_alone(root: &Path, lock: &File, lock_path: &Path) -> Result<(), Error> {
-    let mut leftovers = Vec::new();
-    for directory in ["tmp", "locks"].map(|part| root.join(part)) {
-        leftovers.extend(list(&directory)?.into_iter().map(|name| directory.join(name)));
-    }
-    if !leftovers.is_empty() && lock::flock(lock, FlockOperation::NonBlockingLockExclusive, lock_path)? {
-        for path in leftovers {
-            if path.is_dir() {
-                let _ = remove_tree(&path);
-            } else {
-                let _ = fs::remove_file(&path);
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Refuses what belongs to somebody else; what is not there belongs to nobody.
@@ -170,13 +166,6 @@ fn create(root: &Path) -> Result<Format, Error> {
     for directory in directories() {
         private_directory(&root.join(directory))?;
     }
-    let lock_path = root.join(LOCK_FILE);
-    File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&lock_path)
-        .map_err(Error::io("create", &lock_path))?;
     let format = Format { format: FORMAT, compat: Vec::new(), incompat: Vec::new() };
     let staged = root.join(format!(".offshoot-{}", crate::staging::unique()));
     record::write_new(&staged, &format, Durability::Durable)?;
@@ -195,7 +184,7 @@ fn directories() -> impl Iterator<Item = &'static str> {
 fn is_unfinished(root: &Path) -> Result<bool, Error> {
     for entry in fs::read_dir(root).map_err(Error::io("list", root))? {
         let name = entry.map_err(Error::io("list", root))?.file_name();
-        let ours = directories().chain([LOCK_FILE]).any(|known| name == known)
+        let ours = directories().any(|known| name == known)
             || name.to_str().is_some_and(|name| name.starts_with(".offshoot-"));
         if !ours {
             return Ok(false);

@@ -8,7 +8,7 @@ use offshoot::{
 };
 use serde::Serialize;
 
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 
 #[derive(Serialize)]
 pub(crate) struct List<T> {
@@ -143,6 +143,9 @@ pub(crate) struct CloneJson<'a> {
     uuid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ownership: Option<DirectoryOwnership>,
+    /// Whether it goes with the process that made it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    session: bool,
     template: &'a TemplateIdentity,
     image: Option<&'a ImageIdentity>,
 }
@@ -160,6 +163,7 @@ pub(crate) fn clone(clone: &Clone) -> CloneJson<'_> {
         ephemeral: record.ephemeral,
         uuid: record.uuid.map(|uuid| uuid.to_string()),
         ownership: record.ownership,
+        session: record.session.is_some(),
         template: &record.template,
         image: record.image.as_ref(),
     }

@@ -56,9 +56,10 @@ impl Small {
         listed["items"].as_array().unwrap().clone()
     }
 
-    /// Nothing is left of what was being made.
+    /// Nothing is left of what was being made, once what dead processes left is collected.
     pub(crate) fn nothing_unfinished(&self, what: &str) {
-        for part in ["tmp", "locks"] {
+        self.store.run(&["gc", "--quiet"]);
+        for part in ["tmp", "locks", "owners"] {
             let left: Vec<_> = fs::read_dir(self.store.path.join(part)).unwrap().flatten().collect();
             assert!(left.is_empty(), "{what}: {left:?}");
         }

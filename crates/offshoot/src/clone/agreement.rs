@@ -15,6 +15,9 @@ impl Store {
         let conflict = |field, existing: String, requested: String| {
             Err(Error::CloneConflict { vm: record.vm_id.clone(), field, existing, requested })
         };
+        if record.session.is_some() {
+            return conflict("lifetime", "that of a session".to_owned(), "its own".to_owned());
+        }
         if record.template.id != request.template.record.id {
             let (existing, requested) = (record.template.id, request.template.record.id);
             return conflict("template", existing.to_string(), requested.to_string());

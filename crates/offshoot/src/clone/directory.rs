@@ -2,11 +2,12 @@ use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-use offshoot_store::{Digest, Durability, remove_tree};
+use offshoot_store::{Digest, Durability, Lease, remove_tree};
 use offshoot_unpack::{Ownership, Summary};
 
 use super::DiskRequest;
 use super::staged_disk::StagedDisk;
+use crate::emit::Merged;
 use crate::{DiskFormat, Error, Store, Strategy};
 
 impl Store {
@@ -20,7 +21,8 @@ impl Store {
         let derivation = request.built_from.or(template.derivation());
         let derivation = derivation.ok_or(Error::NotBuilt { id: template.id })?;
         let path = staging.join(DiskFormat::Dir.file());
-        let summary = self.unpack_layers(&derivation.layers, &path, request.durability, &crate::Quiet)?;
+        let (summary, packs) =
+            self.unpack_layers(&derivation.layers, &path, request.durability, &crate::Quiet)?;
         if request.strategy == Some(Strategy::Reflink)
             && summary.bytes_shared == 0
             && summary.bytes_copied > 0
@@ -33,18 +35,20 @@ impl Store {
             size_bytes: summary.bytes_shared + summary.bytes_copied,
             ownership: Some(Ownership::for_this_process()),
             built_from: request.built_from.cloned(),
+            _packs: packs,
         })
     }
 
-    /// Makes a directory and writes into it what these layers merge to; what was made goes again if that fails.
+    /// Makes a directory and writes into it what these layers merge to, whose packs stay for as long as what is returned;
+    /// what was made goes again if that fails.
     pub(crate) fn unpack_layers(
         &self,
         layers: &[Digest],
         path: &Path,
         durability: Durability,
         progress: &dyn crate::Progress,
-    ) -> Result<Summary, Error> {
-        let (tree, packs) = self.merge(layers)?;
+    ) -> Result<(Summary, Vec<Lease>), Error> {
+        let Merged { tree, packs, leases } = self.merge(layers)?;
         progress.event(crate::Event::BuildStarted { bytes: offshoot_unpack::content_bytes(&tree) });
         DirBuilder::new().mode(0o700).create(path).map_err(Error::io("create", path))?;
         let wrote = |bytes| progress.event(crate::Event::BuildWrote { bytes });
@@ -65,6 +69,6 @@ impl Store {
         } else {
             progress.event(crate::Event::BuildFinished { reused: false });
         }
-        unpacked
+        unpacked.map(|summary| (summary, leases))
     }
 }

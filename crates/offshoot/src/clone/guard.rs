@@ -2,9 +2,9 @@ use std::ops::Deref;
 
 use crate::{Clone, CloneOptions, Error, Store, Template, VmId};
 
-/// A clone that is released when this is dropped: for sessions whose disk is thrown away.
+/// A clone that is released when this is dropped: for sessions whose disk, or directory, is thrown away.
 ///
-/// A process that is killed leaves the clone behind, as it leaves any other.
+/// A process that is killed cannot release it: then [`Store::collect`] does, whenever it is run next and by whom.
 #[derive(Debug)]
 pub struct CloneGuard<'store> {
     store: &'store Store,
@@ -36,16 +36,39 @@ impl Store {
         options: &CloneOptions,
     ) -> Result<CloneGuard<'_>, Error> {
         let clone =
-            self.make_clone(template, vm, options)?.ok_or_else(|| Error::CloneTaken { vm: vm.clone() })?;
+            self.make_session(template, vm, options)?.ok_or_else(|| Error::CloneTaken { vm: vm.clone() })?;
         Ok(CloneGuard { store: self, clone, kept: false })
     }
 }
 
 impl CloneGuard<'_> {
     /// Keeps the clone: from now on only [`Store::release`] releases it.
-    pub fn keep(mut self) -> Clone {
+    ///
+    /// An error leaves it as it is: not released now, but collected when this process has ended.
+    ///
+    /// ```
+    /// # use offshoot::*;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let root = directory.path().join("store");
+    /// # let store = Store::open(&root)?;
+    /// # let template = store.build(&"scratch:".parse()?, &BuildOptions::default(), &Quiet)?;
+    /// let session = store.clone_for_session(&template, &"session-1".parse()?, &CloneOptions::default())?;
+    /// let clone = session.keep()?;
+    /// assert_eq!(clone.record.session, None);
+    /// assert!(clone.path.exists());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn keep(mut self) -> Result<Clone, Error> {
         self.kept = true;
-        self.clone.clone()
+        let vm = &self.clone.record.vm_id;
+        let _changing = self.store.lock_clone(vm)?;
+        let mut clone = self.store.existing_clone(vm)?;
+        if clone.record.session != self.clone.record.session {
+            return Err(Error::CloneContested { vm: vm.clone() });
+        }
+        clone.record.session = None;
+        self.store.put_clone_record(&clone.record)?;
+        Ok(clone)
     }
 
     /// Releases the clone, and says what goes wrong, which a drop cannot.

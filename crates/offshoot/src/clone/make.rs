@@ -1,4 +1,4 @@
-use offshoot_store::{Area, Digest, Durability, Published};
+use offshoot_store::{Area, Digest, Durability, Lease, OwnerId, Published};
 
 use super::DiskRequest;
 use crate::progress::Quiet;
@@ -11,6 +11,10 @@ pub(super) struct Request<'a> {
     pub(super) options: &'a CloneOptions,
     /// What its own disk is built from, where it has files of its own.
     pub(super) own: Option<Derivation>,
+    /// The pack of those files, which stays until the clone's record names it.
+    _injected: Option<Lease>,
+    /// Whose session it is to end with.
+    pub(super) session: Option<OwnerId>,
 }
 
 impl Request<'_> {
@@ -72,28 +76,31 @@ impl Store {
         }
     }
 
-    /// Makes a clone; `None` where there is one of that id.
-    pub(super) fn make_clone(
+    /// Makes a clone that ends with this open store, at the latest; `None` where there is one of that id.
+    pub(super) fn make_session(
         &self,
         template: &Template,
         vm: &VmId,
         options: &CloneOptions,
     ) -> Result<Option<Clone>, Error> {
-        self.make(vm, &self.request(template, options)?)
+        let session = Some(self.directory.owner()?.clone());
+        self.make(vm, &Request { session, ..self.request(template, options)? })
     }
 
     fn request<'a>(&self, template: &'a Template, options: &'a CloneOptions) -> Result<Request<'a>, Error> {
         options.check()?;
-        let mut own = None;
+        template.lease.mark_used();
+        let (mut own, mut injected) = (None, None);
         if !options.injections.is_empty() {
             let derivation = template.record.derivation();
             let mut derivation = derivation.ok_or(Error::NotBuilt { id: template.record.id })?.clone();
             let index = derivation.layers.len();
             let limits = offshoot_layer::Limits::default();
-            derivation.layers.push(self.pack_injections(&options.injections, index, &limits, &Quiet)?);
-            own = Some(derivation);
+            let (diff_id, lease) = self.pack_injections(&options.injections, index, &limits, &Quiet)?;
+            derivation.layers.push(diff_id);
+            (own, injected) = (Some(derivation), Some(lease));
         }
-        Ok(Request { template, options, own })
+        Ok(Request { template, options, own, _injected: injected, session: None })
     }
 
     fn make(&self, vm: &VmId, request: &Request<'_>) -> Result<Option<Clone>, Error> {
@@ -128,6 +135,7 @@ impl Store {
             uuid,
             ownership: disk.ownership.map(Into::into),
             built_from: disk.built_from,
+            session: request.session.clone(),
             template: TemplateIdentity { id: template.id, name: request.template.name.clone() },
             image: template.image.clone(),
             created_at: records::now(),

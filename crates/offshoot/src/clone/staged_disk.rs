@@ -3,7 +3,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use offshoot_ext4::{Device, GrowError};
-use offshoot_store::Durability;
+use offshoot_store::{Durability, Lease};
 use offshoot_unpack::Ownership;
 
 use crate::disk::Sharing;
@@ -34,6 +34,8 @@ pub(crate) struct StagedDisk {
     /// Of a directory's files.
     pub(crate) ownership: Option<Ownership>,
     pub(crate) built_from: Option<Derivation>,
+    /// What it was built from, which stays until the clone's record names it.
+    pub(crate) _packs: Vec<Lease>,
 }
 
 impl Store {
@@ -93,6 +95,7 @@ impl Store {
             size_bytes: template.size_bytes,
             ownership: None,
             built_from: None,
+            _packs: Vec::new(),
         };
         let (mut file, mut original) = (None, None);
         staged.strategy = match request.strategy {
@@ -164,6 +167,7 @@ impl Store {
             size_bytes: emitted.size_bytes,
             ownership: None,
             built_from: Some(derivation),
+            _packs: emitted.packs,
         })
     }
 }

@@ -4,6 +4,7 @@
 mod building;
 mod changing;
 mod cloning;
+mod collecting;
 mod damage;
 mod image;
 mod importing;

@@ -15,7 +15,7 @@ fn a_session_ends_with_its_guard() {
     assert!(matches!(error, Error::CloneTaken { .. }), "{error}");
     drop(session);
     assert!(names(store, "clones").is_empty());
-    let kept = store.clone_for_session(template, &vm("session"), &options).unwrap().keep();
+    let kept = store.clone_for_session(template, &vm("session"), &options).unwrap().keep().unwrap();
     assert!(kept.path.exists());
     store.release(&vm("session")).unwrap();
     store.clone_for_session(template, &vm("session"), &options).unwrap().release().unwrap();

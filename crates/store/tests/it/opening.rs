@@ -93,18 +93,3 @@ fn many_may_make_the_same_store_at_once() {
         }
     });
 }
-
-#[test]
-fn what_a_dead_process_left_is_swept_by_the_next_one_alone() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = StoreDir::open(directory.path()).unwrap();
-    let left = directory.path().join("tmp/left");
-    fs::create_dir_all(left.join("deep")).unwrap();
-    fs::write(directory.path().join("locks/layers-x"), "").unwrap();
-    let second = StoreDir::open(directory.path()).unwrap();
-    assert!(left.exists(), "not while somebody has the store open: it may be theirs");
-    drop((store, second));
-    StoreDir::open(directory.path()).unwrap();
-    assert!(!left.exists());
-    assert_eq!(fs::read_dir(directory.path().join("locks")).unwrap().count(), 0);
-}

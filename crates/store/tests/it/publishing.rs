@@ -96,14 +96,14 @@ fn records_are_replaced_and_listed() {
 fn a_blob_is_what_its_name_says_or_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let store = StoreDir::open(directory.path()).unwrap();
-    let digest = store.put_blob(b"bytes").unwrap();
-    assert_eq!(store.put_blob(b"bytes").unwrap(), digest);
+    let (digest, _) = store.put_blob(b"bytes").unwrap();
+    assert_eq!(store.put_blob(b"bytes").unwrap().0, digest);
     assert_eq!(store.blob(digest, 100).unwrap().as_deref(), Some(&b"bytes"[..]));
     assert_eq!(store.blob(Digest::of(b"other"), 100).unwrap(), None);
     let path = directory.path().join("blobs/sha256").join(digest.hex());
     fs::write(path, b"bytez").unwrap();
     assert!(matches!(store.blob(digest, 100), Err(Error::Blob { .. })));
     assert!(matches!(store.blob(digest, 2), Err(Error::Blob { .. })), "too large is not read whole");
-    assert_eq!(store.put_blob(b"bytes").unwrap(), digest);
+    assert_eq!(store.put_blob(b"bytes").unwrap().0, digest);
     assert_eq!(store.blob(digest, 100).unwrap().as_deref(), Some(&b"bytes"[..]), "put again, it is healed");
 }

@@ -1,0 +1,388 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use offshoot_store::{Area, Claimed, Digest, LeftoverKind, RecordArea};
+
+use super::bytes::Bytes;
+use super::plan::{
+    Collectable, CollectionEntry, CollectionPlan, CollectionReason, Kept, KeptReason, Room, Target,
+};
+use super::{CollectionOptions, Records, References};
+use crate::records::{CloneRecord, DigestRecord};
+use crate::{Error, Store, TemplateId, VmId};
+
+impl Store {
+    /// Looks for what is garbage, and for what can be made again where room is wanted. Nothing is changed.
+    ///
+    /// What is being used, named, or needed by something else stays, and so does what was used within the grace period;
+    /// what belonged to a process that is gone needs none. What cannot be read is told, and all that it might speak of
+    /// stays.
+    ///
+    /// ```
+    /// # use offshoot::*;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let root = directory.path().join("store");
+    /// # let store = Store::open(&root)?;
+    /// # store.build(&"scratch:".parse()?, &BuildOptions::default(), &Quiet)?;
+    /// let plan = store.plan_collection(&CollectionOptions::default())?;
+    /// for entry in &plan.entries {
+    ///     println!("{} {}: {}, {} bytes", entry.what, entry.id, entry.reason, entry.bytes);
+    /// }
+    /// assert!(plan.entries.is_empty()); // what was just built is of an image
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn plan_collection(&self, options: &CollectionOptions) -> Result<CollectionPlan, Error> {
+        let records = Records::read(self)?;
+        let mut planning = Planning {
+            store: self,
+            options,
+            now: SystemTime::now(),
+            records: &records,
+            entries: Vec::new(),
+            kept: BTreeMap::new(),
+            problems: Vec::new(),
+            rest: Vec::new(),
+        };
+        planning.leftovers()?;
+        let clones = planning.sessions()?;
+        let references = records.references(&clones, &BTreeSet::new());
+        let templates = planning.templates(&references)?;
+        let references = records.references(&clones, &templates);
+        planning.packs(&references)?;
+        planning.blobs(&references)?;
+        planning.quarantine()?;
+        let (bytes, room) = planning.make_room(&references)?;
+        planning.digests()?;
+        let Planning { mut entries, kept, problems, .. } = planning;
+        for entry in &mut entries {
+            entry.bytes = bytes.alone(&entry.path);
+        }
+        let bytes = bytes.of_entries(&entries);
+        let kept = kept.into_iter().map(|((what, reason), count)| Kept { what, reason, count }).collect();
+        let problems = records.problems.into_iter().chain(problems).collect();
+        Ok(CollectionPlan { options: options.clone(), entries, kept, bytes, room, problems })
+    }
+}
+
+struct Planning<'a> {
+    store: &'a Store,
+    options: &'a CollectionOptions,
+    now: SystemTime,
+    records: &'a Records,
+    entries: Vec<CollectionEntry>,
+    kept: BTreeMap<(Collectable, KeptReason), usize>,
+    problems: Vec<Error>,
+    /// What stays unless its room is wanted, and since when it is not used.
+    rest: Vec<(SystemTime, Target, PathBuf, KeptReason)>,
+}
+
+impl Planning<'_> {
+    fn take(&mut self, target: Target, path: PathBuf, reason: CollectionReason) {
+        let (what, id) = (target.what(), target.id());
+        // Counted when all are known.
+        self.entries.push(CollectionEntry { what, id, path, reason, bytes: 0, target });
+    }
+
+    fn keep(&mut self, what: Collectable, reason: KeptReason) {
+        *self.kept.entry((what, reason)).or_insert(0) += 1;
+    }
+
+    fn is_young(&self, used_at: SystemTime) -> bool {
+        age(self.now, used_at) < self.options.grace
+    }
+
+    fn leftovers(&mut self) -> Result<(), Error> {
+        for leftover in self.store.directory.leftovers()? {
+            let leftover = match leftover {
+                Ok(leftover) => leftover,
+                Err(error) => {
+                    self.problems.push(error.into());
+                    continue;
+                }
+            };
+            let reason = match leftover.kind {
+                LeftoverKind::Staging | LeftoverKind::Lock => CollectionReason::OwnerGone,
+                // They are worth something to whoever fetches the layer next.
+                LeftoverKind::Download if self.is_young(leftover.modified) => {
+                    self.keep(Collectable::Download, KeptReason::Young);
+                    continue;
+                }
+                LeftoverKind::Download => CollectionReason::NotContinued,
+            };
+            let path = leftover.path.clone();
+            self.take(Target::Leftover(leftover), path, reason);
+        }
+        Ok(())
+    }
+
+    /// The clones of sessions that ended without releasing them.
+    fn sessions(&mut self) -> Result<BTreeSet<VmId>, Error> {
+        let mut gone = BTreeSet::new();
+        let records = self.records;
+        for clone in &records.clones {
+            match self.store.session_kept(clone)? {
+                Some(reason) => self.keep(Collectable::Clone, reason),
+                None => {
+                    let path = self.store.directory.entry_path(Area::Clones, &clone.vm_id.entry());
+                    gone.insert(clone.vm_id.clone());
+                    self.take(Target::Session(clone.vm_id.clone()), path, CollectionReason::SessionGone);
+                }
+            }
+        }
+        Ok(gone)
+    }
+
+    fn templates(&mut self, references: &References<'_>) -> Result<BTreeSet<TemplateId>, Error> {
+        let mut gone = BTreeSet::new();
+        for name in self.store.directory.entry_names(Area::Templates)? {
+            // What has no such name is not ours.
+            let Ok(id) = name.parse::<TemplateId>() else { continue };
+            let (used_at, in_use) = match self.store.directory.claim(Area::Templates, &id.entry())? {
+                Claimed::Free(claim) => (claim.used_at(), false),
+                Claimed::InUse => (UNIX_EPOCH, true),
+                Claimed::Gone => continue,
+            };
+            let path = self.store.directory.entry_path(Area::Templates, &id.entry());
+            match references.keep_template(id, false) {
+                Some(KeptReason::OfAnImage) if !in_use && !self.is_young(used_at) => {
+                    self.rest.push((used_at, Target::Template(id), path, KeptReason::OfAnImage));
+                }
+                Some(reason) => self.keep(Collectable::Template, reason),
+                None if in_use => self.keep(Collectable::Template, KeptReason::InUse),
+                None if self.is_young(used_at) => self.keep(Collectable::Template, KeptReason::Young),
+                None => {
+                    gone.insert(id);
+                    self.take(Target::Template(id), path, CollectionReason::Outdated);
+                }
+            }
+        }
+        Ok(gone)
+    }
+
+    fn packs(&mut self, references: &References<'_>) -> Result<(), Error> {
+        for name in self.store.directory.entry_names(Area::Layers)? {
+            let Ok(diff_id) = Digest::from_hex(&name) else { continue };
+            let (used_at, in_use) = match self.store.directory.claim(Area::Layers, &diff_id.into())? {
+                Claimed::Free(claim) => (claim.used_at(), false),
+                Claimed::InUse => (UNIX_EPOCH, true),
+                Claimed::Gone => continue,
+            };
+            let path = self.store.directory.entry_path(Area::Layers, &diff_id.into());
+            match references.keep_pack(diff_id, false) {
+                Some(reason @ (KeptReason::OfAnImage | KeptReason::OfATemplate))
+                    if !in_use && !self.is_young(used_at) =>
+                {
+                    self.rest.push((used_at, Target::Pack(diff_id), path, reason));
+                }
+                Some(reason) => self.keep(Collectable::Pack, reason),
+                None if in_use => self.keep(Collectable::Pack, KeptReason::InUse),
+                None if self.is_young(used_at) => self.keep(Collectable::Pack, KeptReason::Young),
+                None => self.take(Target::Pack(diff_id), path, CollectionReason::Unreferenced),
+            }
+        }
+        Ok(())
+    }
+
+    fn blobs(&mut self, references: &References<'_>) -> Result<(), Error> {
+        for (digest, _) in self.store.directory.blobs()? {
+            if let Some(reason) = references.keep_blob(digest) {
+                self.keep(Collectable::Blob, reason);
+                continue;
+            }
+            match self.store.directory.claim_blob(digest)? {
+                Claimed::Free(claim) if self.is_young(claim.used_at()) => {
+                    self.keep(Collectable::Blob, KeptReason::Young);
+                }
+                Claimed::Free(claim) => {
+                    let path = claim.path().to_owned();
+                    self.take(Target::Blob(digest), path, CollectionReason::Unreferenced);
+                }
+                Claimed::InUse => self.keep(Collectable::Blob, KeptReason::InUse),
+                Claimed::Gone => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Digests of files that are gone or were changed, or that go with this plan.
+    fn digests(&mut self) -> Result<(), Error> {
+        for (name, record) in self.store.directory.each_record::<DigestRecord>(RecordArea::Digests)? {
+            match record {
+                Ok(record) if format!("{}.json", record.state.entry()) == name => {
+                    let going = self.entries.iter().any(|entry| record.path.starts_with(&entry.path));
+                    if going || record.state.is_over(&record.path) {
+                        let path = self.store.directory.root().join("digests").join(&name);
+                        self.take(Target::Digest(name), path, CollectionReason::FileChanged);
+                    }
+                }
+                // Not ours.
+                Ok(_) => {}
+                Err(error) => self.problems.push(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn quarantine(&mut self) -> Result<(), Error> {
+        for name in self.store.directory.quarantine_names()? {
+            let path = self.store.directory.root().join("quarantine").join(&name);
+            // It may go while the list is read.
+            let Ok(metadata) = path.symlink_metadata() else { continue };
+            if !self.options.quarantine {
+                self.keep(Collectable::Quarantine, KeptReason::NotAskedFor);
+            } else if self.is_young(metadata.modified().unwrap_or(self.now)) {
+                self.keep(Collectable::Quarantine, KeptReason::Young);
+            } else {
+                self.take(Target::Quarantine(name), path, CollectionReason::AskedFor);
+            }
+        }
+        Ok(())
+    }
+
+    /// Evicts what can be made again, that which was not used for longest first, until enough is free.
+    fn make_room(&mut self, references: &References<'_>) -> Result<(Bytes, Option<Room>), Error> {
+        let bytes = Bytes::of(self.store)?;
+        let mut evictable = Vec::new();
+        for (used_at, target, path, kept) in std::mem::take(&mut self.rest) {
+            let reason = match &target {
+                _ if self.options.keep_free.is_none() => Some(kept),
+                Target::Template(id) => references.keep_template(*id, true),
+                Target::Pack(diff_id) => references.keep_pack(*diff_id, true),
+                _ => Some(kept),
+            };
+            match reason {
+                Some(reason) => self.keep(target.what(), reason),
+                None => evictable.push((used_at, target, path, kept)),
+            }
+        }
+        let Some(keep_free) = self.options.keep_free else { return Ok((bytes, None)) };
+        evictable.sort_by_key(|(used_at, ..)| *used_at);
+        let root = self.store.directory.root();
+        let filesystem =
+            rustix::fs::statvfs(root).map_err(|error| Error::io("look at", root)(error.into()))?;
+        let available_bytes = filesystem.f_bavail.saturating_mul(filesystem.f_frsize);
+        let wanted_bytes = keep_free.bytes_of(filesystem.f_blocks.saturating_mul(filesystem.f_frsize));
+        let paths: Vec<&Path> = evictable.iter().map(|(_, _, path, _)| path.as_path()).collect();
+        let garbage: Vec<&Path> = self.entries.iter().map(|entry| entry.path.as_path()).collect();
+        let missing = |chosen: &[&Path]| {
+            let freed = bytes.together(garbage.iter().chain(chosen).copied());
+            wanted_bytes.saturating_sub(available_bytes).saturating_sub(freed)
+        };
+        let chosen = choose(&paths, missing);
+        let missing_bytes = missing(&chosen);
+        let evicted: BTreeSet<PathBuf> = chosen.into_iter().map(Path::to_owned).collect();
+        for (_, target, path, kept) in evictable {
+            if evicted.contains(&path) {
+                self.take(target, path, CollectionReason::RoomWanted);
+            } else {
+                self.keep(target.what(), kept);
+            }
+        }
+        Ok((bytes, Some(Room { wanted_bytes, available_bytes, missing_bytes })))
+    }
+}
+
+/// The fewest from the front with which least is missing, without those of them that make no difference: what shares all
+/// its bytes with something that stays.
+fn choose<'a>(paths: &[&'a Path], missing: impl Fn(&[&'a Path]) -> u64) -> Vec<&'a Path> {
+    let least = missing(paths);
+    let (mut too_few, mut enough) = (0, paths.len());
+    while too_few < enough {
+        let middle = too_few + (enough - too_few) / 2;
+        if missing(&paths[..middle]) == least { enough = middle } else { too_few = middle + 1 }
+    }
+    let mut chosen = paths[..enough].to_vec();
+    for index in (0..chosen.len()).rev() {
+        let one = chosen.remove(index);
+        if missing(&chosen) > least {
+            chosen.insert(index, one);
+        }
+    }
+    chosen
+}
+
+/// How long ago something was, or, by a clock that was wrong, how far ahead it is.
+pub(super) fn age(now: SystemTime, then: SystemTime) -> Duration {
+    now.duration_since(then).unwrap_or_else(|ahead| ahead.duration())
+}
+
+impl Store {
+    /// Why a clone stays; `None` of one whose session's process is gone.
+    pub(super) fn session_kept(&self, clone: &CloneRecord) -> Result<Option<KeptReason>, Error> {
+        let Some(owner) = &clone.session else { return Ok(Some(KeptReason::NotReleased)) };
+        Ok(self.directory.is_alive(owner)?.then_some(KeptReason::InUse))
+    }
+}
+
+impl Target {
+    fn what(&self) -> Collectable {
+        match self {
+            Self::Leftover(leftover) => match leftover.kind {
+                LeftoverKind::Staging => Collectable::Staging,
+                LeftoverKind::Lock => Collectable::Lock,
+                LeftoverKind::Download => Collectable::Download,
+            },
+            Self::Session(_) => Collectable::Clone,
+            Self::Template(_) => Collectable::Template,
+            Self::Pack(_) => Collectable::Pack,
+            Self::Blob(_) => Collectable::Blob,
+            Self::Digest(_) => Collectable::Digest,
+            Self::Quarantine(_) => Collectable::Quarantine,
+        }
+    }
+
+    fn id(&self) -> String {
+        match self {
+            Self::Leftover(leftover) => leftover.name.clone(),
+            Self::Session(vm) => vm.to_string(),
+            Self::Template(id) => id.to_string(),
+            Self::Pack(digest) | Self::Blob(digest) => digest.to_string(),
+            Self::Digest(name) | Self::Quarantine(name) => name.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_go_first_and_none_in_vain() {
+        // Bytes that each frees; the second and fourth share theirs, which are free when both are gone.
+        let missing = |wanted: u64| {
+            move |chosen: &[&Path]| {
+                let has = |name: &str| chosen.contains(&Path::new(name));
+                let alone = 10 * u64::from(has("a")) + 20 * u64::from(has("c")) + 5 * u64::from(has("e"));
+                wanted.saturating_sub(alone + 100 * u64::from(has("b") && has("d")))
+            }
+        };
+        let paths = ["a", "b", "c", "d", "e", "f"].map(Path::new);
+        for (wanted, expected) in [
+            (0, &[][..]),
+            (1, &["a"]),
+            (10, &["a"]),
+            (11, &["c"]),
+            (30, &["a", "c"]),
+            (31, &["b", "d"]),
+            (130, &["a", "b", "c", "d"]),
+            (135, &["a", "b", "c", "d", "e"]),
+            // More than there is: all that makes a difference.
+            (1000, &["a", "b", "c", "d", "e"]),
+        ] {
+            assert_eq!(
+                choose(&paths, missing(wanted)),
+                expected.iter().map(Path::new).collect::<Vec<_>>(),
+                "{wanted}"
+            );
+        }
+    }
+
+    #[test]
+    fn ages_are_distances() {
+        let now = UNIX_EPOCH + Duration::from_secs(1000);
+        for (then, seconds) in [(1000, 0), (900, 100), (1100, 100), (0, 1000)] {
+            assert_eq!(age(now, UNIX_EPOCH + Duration::from_secs(then)).as_secs(), seconds, "{then}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::fs::FlockOperation;
+
+use crate::lock::{flock, is_at, open_lock};
+use crate::{Area, Digest, EntryName, Error, Staging, StoreDir};
+
+/// How often a use is noted, in seconds.
+const USE_SECONDS: u64 = 60;
+
+/// A pack, template or blob that stays for as long as this lives: a shared lock on it, which the kernel drops with the
+/// process.
+///
+/// Whoever publishes something that names an entry holds a lease on the entry from before they look for it until what
+/// names it is published. Whoever removes an entry has claimed it, and looks for what names it only then. So nothing
+/// ever names what is gone.
+#[derive(Debug)]
+pub struct Lease {
+    file: File,
+    /// When its last use was noted, in seconds since the epoch.
+    used_at: AtomicU64,
+}
+
+impl Lease {
+    /// `None` where there is nothing.
+    pub(crate) fn on(path: &Path) -> Result<Option<Self>, Error> {
+        loop {
+            let Some(file) = open_lock(path)? else { return Ok(None) };
+            flock(&file, FlockOperation::LockShared, path)?;
+            let metadata = file.metadata().map_err(Error::io("look at", path))?;
+            // It may have gone between the two, and another may have taken its place.
+            if is_at(&file, path)? {
+                return Ok(Some(Self { file, used_at: AtomicU64::new(seconds(modified(&metadata))) }));
+            }
+        }
+    }
+
+    /// Notes that the entry was used: the time of modification of its directory is that of its last use, within a
+    /// minute. Where it cannot be noted, the entry only looks older than it is.
+    pub fn mark_used(&self) {
+        let now = SystemTime::now();
+        if seconds(now).abs_diff(self.used_at.load(Ordering::Relaxed)) >= USE_SECONDS {
+            self.used_at.store(seconds(now), Ordering::Relaxed);
+            let _ = self.file.set_modified(now);
+        }
+    }
+}
+
+/// A pack, template or blob that nobody holds a lease on, and that nobody can take one on while this lives.
+///
+/// Never waited for, and whoever has one waits for nothing: so there is no order in which these must be taken.
+#[derive(Debug)]
+pub struct Claim {
+    path: PathBuf,
+    _file: File,
+    used_at: SystemTime,
+}
+
+/// What became of an attempt to claim something.
+#[derive(Debug)]
+pub enum Claimed {
+    /// It is the caller's to remove, if nothing names it.
+    Free(Claim),
+    /// Somebody has a lease on it.
+    InUse,
+    /// It is not there.
+    Gone,
+}
+
+impl Claim {
+    fn on(path: PathBuf) -> Result<Claimed, Error> {
+        let Some(file) = open_lock(&path)? else { return Ok(Claimed::Gone) };
+        if !flock(&file, FlockOperation::NonBlockingLockExclusive, &path)? {
+            return Ok(Claimed::InUse);
+        }
+        if !is_at(&file, &path)? {
+            return Ok(Claimed::Gone);
+        }
+        let metadata = file.metadata().map_err(Error::io("look at", &path))?;
+        Ok(Claimed::Free(Self { path, _file: file, used_at: modified(&metadata) }))
+    }
+
+    /// What it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// When it was last used, within a minute; when it was made, of a blob.
+    pub fn used_at(&self) -> SystemTime {
+        self.used_at
+    }
+
+    /// Takes it out of sight in one rename; it is removed when what is returned is dropped or discarded. The directory
+    /// that it was in is the caller's to sync before that.
+    pub fn retire(self, store: &StoreDir) -> Result<Staging<'_>, Error> {
+        let retired = store.temporary_path()?;
+        fs::rename(&self.path, &retired).map_err(Error::io("take away", &self.path))?;
+        Ok(Staging::of_retired(store, retired))
+    }
+}
+
+impl StoreDir {
+    /// Keeps a published entry where it is, and notes that it is used; `None` where there is none.
+    ///
+    /// Waits while somebody decides whether to remove it, which takes them one look at the records.
+    pub fn lease(&self, area: Area, name: &EntryName) -> Result<Option<Lease>, Error> {
+        let lease = Lease::on(&self.entry_path(area, name))?;
+        if let Some(lease) = &lease {
+            lease.mark_used();
+        }
+        Ok(lease)
+    }
+
+    /// The right to remove a published entry, unless somebody has a lease on it.
+    pub fn claim(&self, area: Area, name: &EntryName) -> Result<Claimed, Error> {
+        Claim::on(self.entry_path(area, name))
+    }
+
+    /// The same for a blob.
+    pub fn claim_blob(&self, digest: Digest) -> Result<Claimed, Error> {
+        Claim::on(self.blob_path(digest))
+    }
+}
+
+fn modified(metadata: &Metadata) -> SystemTime {
+    metadata.modified().unwrap_or(UNIX_EPOCH)
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// A lease on something that nobody sees yet, or an error if that cannot be had at once.
+pub(crate) fn of_private(path: &Path) -> Result<Lease, Error> {
+    Lease::on(path)?.ok_or_else(|| Error::io("find", path)(io::ErrorKind::NotFound.into()))
+}

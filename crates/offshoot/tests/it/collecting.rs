@@ -221,7 +221,7 @@ fn what_cannot_be_read_keeps_all_that_it_may_speak_of() {
         assert!(plan.problems[0].to_string().contains(path.to_str().unwrap()), "{:?}", plan.problems);
         assert_eq!(plan.problems[0].kind(), ErrorKind::Integrity);
         store.collect(&plan).unwrap();
-        assert_eq!(names(&store, "templates"), [id.clone()], "{what}");
+        assert_eq!(names(&store, "templates"), std::slice::from_ref(&id), "{what}");
         assert_eq!(names(&store, "layers").len(), 2, "{what}");
         if what != "image" {
             let removed = store.remove(&id);
@@ -262,8 +262,7 @@ fn what_dead_processes_left_goes_at_once_and_what_live_ones_have_stays() {
     let lock = File::create(root.join("locks/layers-y")).unwrap();
     lock.lock().unwrap();
     // This process is alive, and so is what it makes.
-    let owner = fs::read_dir(root.join("owners")).unwrap().map(|entry| entry.unwrap().file_name());
-    let owner = owner.filter(|name| name != "1f-2e-0").next().unwrap().into_string().unwrap();
+    let owner = names(&store, "owners").into_iter().find(|name| name != "1f-2e-0").unwrap();
     fs::create_dir(root.join(format!("tmp/{owner}.ff"))).unwrap();
     let plan = store.plan_collection(&CollectionOptions::default()).unwrap();
     store.collect(&plan).unwrap();

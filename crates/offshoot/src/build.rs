@@ -21,6 +21,9 @@ pub struct BuildOptions {
     pub journal: bool,
     /// Files of the host that are put on top of the image, in that order.
     pub injections: Vec<Injection>,
+    /// The packs of its layers are to be there too, also where the template is: clones that are directories, or have
+    /// files of their own, are made from them. They stay for as long as the template's value lives.
+    pub with_packs: bool,
     /// How the image is come by.
     pub pull: PullOptions,
 }
@@ -32,6 +35,7 @@ impl Default for BuildOptions {
             size: DiskSize::default(),
             journal: true,
             injections: Vec::new(),
+            with_packs: false,
             pull: PullOptions::default(),
         }
     }
@@ -64,16 +68,17 @@ impl Store {
             None => {
                 let pulled = self.pull_for_use(image, &options.pull, progress)?;
                 let mut derivation = derivation(&pulled.record, options);
-                // What it is built from stays until it is built.
-                let mut _injected = None;
+                // What it is built from stays until it is built, and then as long as the caller has it.
+                let mut packs = pulled.packs;
                 if !options.injections.is_empty() {
                     let (index, limits) = (derivation.layers.len(), &options.pull.limits);
                     let (diff_id, lease) =
                         self.pack_injections(&options.injections, index, limits, progress)?;
                     derivation.layers.push(diff_id);
-                    _injected = Some(lease);
+                    packs.push(lease);
                 }
-                self.ensure_built(derivation, identify(pulled.record, &pulled.config)?, progress)?
+                let image = identify(pulled.record, &pulled.config)?;
+                self.ensure_built(derivation, image, progress)?.with_packs(packs)
             }
         };
         if let Some(name) = &options.name {
@@ -89,13 +94,15 @@ impl Store {
         options: &BuildOptions,
         progress: &dyn Progress,
     ) -> Result<Option<Template>, Error> {
-        if !options.injections.is_empty() {
+        if options.with_packs || !options.injections.is_empty() {
             return Ok(None);
         }
         let Some(known) = self.known_image(image, &options.pull)? else { return Ok(None) };
         let id = derivation(&known.record, options).template_id()?;
         let Some(template) = self.template(id)? else { return Ok(None) };
-        self.reuse_template(template, identify(known.record, &known.config)?, progress).map(Some)
+        let packs = self.lease_packs(&known.record)?.unwrap_or_default();
+        let image = identify(known.record, &known.config)?;
+        Ok(Some(self.reuse_template(template, image, progress)?.with_packs(packs)))
     }
 
     fn ensure_built(
@@ -164,7 +171,8 @@ impl Store {
         staging.write_record(records::TEMPLATE_RECORD, &record, Durability::Durable)?;
         match staging.publish_leased(Area::Templates, &entry)? {
             (Published::Now, lease) => {
-                Ok(Template { path: self.template_disk(record.id), record, name: None, lease: lease.into() })
+                let path = self.template_disk(record.id);
+                Ok(Template::new(record, path, lease))
             }
             (Published::Already, _) => {
                 Err(Error::TemplateDamaged { path: self.directory.entry_path(Area::Templates, &entry) })

@@ -103,7 +103,7 @@ impl Store {
         if let Some(KnownImage { record, config }) = self.known_image(image, options)?
             && let Some(packs) = self.lease_packs(&record)?
         {
-            return Ok(Pulled { record, config, _packs: packs });
+            return Ok(Pulled { record, config, packs });
         }
         if options.policy == PullPolicy::Never {
             return Err(Error::NotPulled { image: reference, platform: platform.to_string() });
@@ -140,7 +140,7 @@ impl Store {
         };
         let name = image_entry(&record.reference, &record.platform);
         self.directory.put_record(RecordArea::Images, &name, &record)?;
-        Ok(Pulled { record, config: config.bytes, _packs: packs })
+        Ok(Pulled { record, config: config.bytes, packs })
     }
 
     /// The image as it was last pulled, where that is good enough, and if its documents are there.
@@ -168,7 +168,7 @@ impl Store {
     }
 
     /// The packs of all layers of an image; `None` where one is missing.
-    fn lease_packs(&self, image: &ImageRecord) -> Result<Option<Vec<Lease>>, Error> {
+    pub(crate) fn lease_packs(&self, image: &ImageRecord) -> Result<Option<Vec<Lease>>, Error> {
         let lease = |layer: &LayerRecord| Ok(self.directory.lease(Area::Layers, &layer.diff_id.into())?);
         image.layers.iter().map(lease).collect()
     }
@@ -306,7 +306,7 @@ impl Store {
 pub(crate) struct Pulled {
     pub(crate) record: ImageRecord,
     pub(crate) config: Vec<u8>,
-    _packs: Vec<Lease>,
+    pub(crate) packs: Vec<Lease>,
 }
 
 /// What is known of an image without looking at its source or its packs.

@@ -33,6 +33,19 @@ pub struct Template {
     /// Its disk, a raw ext4 filesystem that nobody may write.
     pub path: PathBuf,
     pub(crate) lease: Arc<Lease>,
+    /// Of its layers' packs, where a build has seen to them.
+    _packs: Arc<[Lease]>,
+}
+
+impl Template {
+    pub(crate) fn new(record: TemplateRecord, path: PathBuf, lease: Lease) -> Self {
+        Self { record, name: None, path, lease: lease.into(), _packs: Arc::new([]) }
+    }
+
+    /// The same, which keeps these packs where they are too.
+    pub(crate) fn with_packs(self, packs: Vec<Lease>) -> Self {
+        Self { _packs: packs.into(), ..self }
+    }
 }
 
 impl PartialEq for Template {
@@ -50,7 +63,7 @@ impl Store {
         let record: Option<TemplateRecord> =
             self.directory.entry_record(Area::Templates, &id.entry(), records::TEMPLATE_RECORD)?;
         let path = self.template_disk(id);
-        Ok(record.map(|record| Template { record, name: None, path, lease: lease.into() }))
+        Ok(record.map(|record| Template::new(record, path, lease)))
     }
 
     /// The template of that name or id, if there is one.

@@ -24,6 +24,7 @@ pub(super) fn run(arguments: &Arguments, build: &BuildArguments) -> Result<(), E
         size,
         journal: !build.no_journal,
         injections: build.inject.clone(),
+        with_packs: false,
         pull: session::pull_options(arguments, &reporter, &build.pull.source, build.policy),
     };
     let template = store.build(&build.pull.image, &options, &reporter)?;

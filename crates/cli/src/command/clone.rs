@@ -1,6 +1,4 @@
-use offshoot::{
-    BuildOptions, Clone, CloneOptions, DiskFormat, ErrorKind, ImageName, PullOptions, Store, Template,
-};
+use offshoot::{BuildOptions, Clone, CloneOptions, DiskFormat, ErrorKind, ImageName, Store, Template};
 
 use super::disk;
 use crate::arguments::{Arguments, CloneArguments, Form};
@@ -14,7 +12,9 @@ pub(super) fn run(arguments: &Arguments, clone: &CloneArguments) -> Result<(), E
     let store = session::store(arguments)?.with_resize2fs(&clone.resize2fs.program);
     let reporter = session::reporter(arguments)?;
     let pull = session::pull_options(arguments, &reporter, &clone.source, clone.policy);
-    let template = template(&store, &clone.template, pull, &reporter)?;
+    let with_packs = clone.form == Form::Dir || !clone.inject.is_empty();
+    let build = BuildOptions { with_packs, pull, ..BuildOptions::default() };
+    let template = template(&store, &clone.template, &build, &reporter)?;
     let options = CloneOptions {
         strategy: clone.strategy.0,
         size_bytes: clone.size.map(|size| size.0),
@@ -50,13 +50,17 @@ fn print_configuration(store: &Store, vmm: Vmm, clone: &Clone) -> Result<(), Err
 }
 
 /// A template's name or id wins over an image of the same spelling.
-fn template(store: &Store, name: &str, pull: PullOptions, reporter: &Reporter) -> Result<Template, Error> {
+fn template(
+    store: &Store,
+    name: &str,
+    options: &BuildOptions,
+    reporter: &Reporter,
+) -> Result<Template, Error> {
     if let Some(template) = store.find_template(name)? {
         return Ok(template);
     }
     let image = image(name)?;
-    let options = BuildOptions { pull, ..BuildOptions::default() };
-    store.build(&image, &options, reporter).map_err(|error| not_a_template(name, &image, error))
+    store.build(&image, options, reporter).map_err(|error| not_a_template(name, &image, error))
 }
 
 /// What is no template may be an image.

@@ -77,6 +77,11 @@ impl Store {
     /// ```
     pub fn release(&self, vm: &VmId) -> Result<(), Error> {
         let _changing = self.lock_clone(vm)?;
+        self.release_locked(vm)
+    }
+
+    /// The same for who has the clone's lock.
+    pub(crate) fn release_locked(&self, vm: &VmId) -> Result<(), Error> {
         // The record is not asked: one that cannot be understood must not keep its clone for ever. A directory in use
         // cannot be told from one that is not.
         for format in [DiskFormat::Raw, DiskFormat::Qcow2] {

@@ -72,9 +72,20 @@ impl CloneGuard<'_> {
     }
 
     /// Releases the clone, and says what goes wrong, which a drop cannot.
+    ///
+    /// One that somebody else released is released; what has been made in its place is not touched.
     pub fn release(mut self) -> Result<(), Error> {
         self.kept = true;
-        self.store.release(&self.clone.record.vm_id)
+        self.release_own()
+    }
+
+    fn release_own(&self) -> Result<(), Error> {
+        let vm = &self.clone.record.vm_id;
+        let _changing = self.store.lock_clone(vm)?;
+        match self.store.find_clone(vm) {
+            Ok(Some(found)) if found.record.session != self.clone.record.session => Ok(()),
+            _ => self.store.release_locked(vm),
+        }
     }
 }
 
@@ -90,7 +101,7 @@ impl Drop for CloneGuard<'_> {
     fn drop(&mut self) {
         if !self.kept {
             // There is nobody to tell; what could not be released is listed among the clones.
-            let _ = self.store.release(&self.clone.record.vm_id);
+            let _ = self.release_own();
         }
     }
 }

@@ -7,7 +7,7 @@ use super::plan::{CollectionEntry, CollectionPlan, CollectionReason, KeptReason,
 use super::planning::age;
 use super::{Records, References};
 use crate::records::DigestRecord;
-use crate::{DiskFormat, Error, Store, VmId, volume};
+use crate::{Error, Store, VmId};
 
 /// How many entries are claimed at once: each is an open file, and their users wait for one look at the records.
 const MAX_CLAIMS: usize = 128;
@@ -183,14 +183,10 @@ impl Store {
             if let Some(reason) = self.session_kept(&clone.record)? {
                 return Ok(CollectionOutcome::Kept(reason));
             }
-            if clone.record.format != DiskFormat::Dir {
-                match volume::lock_unused(vm, &clone.path) {
-                    Err(Error::InUse { .. }) => return Ok(CollectionOutcome::Kept(KeptReason::InUse)),
-                    unused => drop(unused?),
-                }
+            match self.release_locked(vm) {
+                Err(Error::InUse { .. }) => Ok(CollectionOutcome::Kept(KeptReason::InUse)),
+                released => released.map(|()| CollectionOutcome::Removed),
             }
-            self.directory.retire(Area::Clones, &vm.entry(), Durability::Durable)?;
-            Ok(CollectionOutcome::Removed)
         };
         collect().unwrap_or_else(CollectionOutcome::Failed)
     }

@@ -6,6 +6,7 @@ use offshoot::{Clone, CloneOptions, ErrorKind, Origin, Store, Strategy};
 use offshoot_testkit::{oracle, sha256_file};
 
 use crate::image::{Fixture, fixture, names, stamps, vm};
+use crate::running::Running;
 
 fn strategies() -> [CloneOptions; 3] {
     [None, Some(Strategy::Copy), Some(Strategy::Qcow2)]
@@ -157,19 +158,7 @@ fn a_disk_in_use_is_left_alone() {
     }
     let Fixture { store, template, .. } = &fixture();
     let clone = store.clone_template(template, &vm("vm-1"), &CloneOptions::default()).unwrap();
-    let mut vmm = oracle::command("qemu-io");
-    vmm.args(["-f", "raw"]).arg(&clone.path);
-    vmm.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
-    let mut vmm = vmm.spawn().unwrap();
-    // An answer to a command means that the disk is open.
-    let mut input = vmm.stdin.take().unwrap();
-    let mut output = std::io::BufReader::new(vmm.stdout.take().unwrap());
-    std::io::Write::write_all(&mut input, b"length\n").unwrap();
-    let mut line = String::new();
-    while !line.contains("iB") {
-        line.clear();
-        assert_ne!(std::io::BufRead::read_line(&mut output, &mut line).unwrap(), 0);
-    }
+    let running = Running::with(&clone.path);
     let results = [
         store.grow(&vm("vm-1"), 8 << 30).map(drop),
         store.reset(&vm("vm-1")).map(drop),
@@ -180,7 +169,6 @@ fn a_disk_in_use_is_left_alone() {
         let error = result.unwrap_err();
         assert!(error.to_string().contains("in use") && error.kind() == ErrorKind::Conflict, "{error}");
     }
-    drop(input);
-    vmm.wait().unwrap();
+    drop(running);
     store.release(&vm("vm-1")).unwrap();
 }

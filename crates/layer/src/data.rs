@@ -2,7 +2,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use offshoot_store::Writeback;
+use offshoot_store::{Checksum, Writeback};
 use offshoot_tree::{Content, Extent, SourceId};
 
 use crate::block::{self, BLOCK_LEN};
@@ -25,6 +25,8 @@ pub(crate) struct DataWriter<'a> {
     /// Extents of all files so far, and how many there may be.
     extents: u64,
     max_extents: u64,
+    /// Of all blocks so far, those in the buffer included, those in the making not.
+    checksum: Checksum,
 }
 
 /// One regular file's contents on their way into the data file.
@@ -38,19 +40,27 @@ pub(crate) struct Contents<'w, 'a> {
     /// Bytes of it that are there already.
     filled: usize,
     content: Content,
-    checksum: u32,
 }
 
 impl<'a> DataWriter<'a> {
     pub(crate) fn new(file: &'a File, path: &Path, writeback: &'a Writeback, max_extents: u64) -> Self {
         let buffer = Vec::with_capacity(BUFFER_LEN);
-        Self { file, path: path.to_owned(), writeback, buffer, written: 0, extents: 0, max_extents }
+        Self {
+            file,
+            path: path.to_owned(),
+            writeback,
+            buffer,
+            written: 0,
+            extents: 0,
+            max_extents,
+            checksum: Checksum::new(),
+        }
     }
 
     /// Begins a file of that size.
     pub(crate) fn contents(&mut self, size: u64) -> Contents<'_, 'a> {
         let content = Content { size, source: SourceId::default(), extents: Vec::new() };
-        Contents { writer: self, block: 0, filled: 0, content, checksum: 0 }
+        Contents { writer: self, block: 0, filled: 0, content }
     }
 
     /// Writes what is left in the buffer; the length of the data file in bytes.
@@ -115,11 +125,11 @@ impl Contents<'_, '_> {
         Ok(())
     }
 
-    /// The whole file: where its blocks lie, and the CRC-32C of these.
-    pub(crate) fn finish(mut self) -> Result<(Content, u32), ContentsError> {
+    /// The whole file: where its blocks lie, and the checksum of all blocks up to its last one.
+    pub(crate) fn finish(mut self) -> Result<(Content, Checksum), ContentsError> {
         self.pad_block()?;
         self.content.extents.shrink_to_fit();
-        Ok((self.content, self.checksum))
+        Ok((self.content, self.writer.checksum))
     }
 
     /// Takes as many whole blocks from the start of `bytes` as there is room for, runs of equal kind at
@@ -137,7 +147,7 @@ impl Contents<'_, '_> {
             if !zero {
                 let now = now.as_flattened();
                 self.writer.buffer.extend_from_slice(now);
-                self.checksum = crc32c::crc32c_append(self.checksum, now);
+                self.writer.checksum = self.writer.checksum.update(now);
                 self.add_extent(count)?;
             }
             self.block = self.block.saturating_add(count);
@@ -168,7 +178,7 @@ impl Contents<'_, '_> {
         if block::is_zero(bytes) {
             self.writer.buffer.truncate(start);
         } else {
-            self.checksum = crc32c::crc32c_append(self.checksum, bytes);
+            self.writer.checksum = self.writer.checksum.update(bytes);
             self.add_extent(1)?;
         }
         self.filled = 0;

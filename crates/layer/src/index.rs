@@ -2,7 +2,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 
-use offshoot_store::{Digest, Hasher};
+use offshoot_store::{Digest, Hasher, new_private_file};
 use offshoot_tree::{BLOCK_SIZE, Change, Content, Leaf, Metadata};
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +38,7 @@ pub(crate) struct Index {
     pub(crate) head: Head,
     /// In the order of the tar, which is also that of their contents in the data file.
     pub(crate) changes: Vec<Change>,
-    /// For each change the CRC-32C of its blocks in the data file; 0 where it has none.
+    /// For each change the CRC-32C of the data file up to the end of its blocks; 0 where it has none.
     pub(crate) checksums: Vec<u32>,
 }
 
@@ -65,7 +65,7 @@ impl Index {
     /// Writes the index to a new file, and through to the disk with `sync`.
     pub(crate) fn write(&self, path: &Path, sync: bool) -> Result<(), Error> {
         let host = |operation| move |source| Error::Host { operation, path: path.to_owned(), source };
-        let file = File::create_new(path).map_err(host("create"))?;
+        let file = new_private_file(path).map_err(host("create"))?;
         let hashing = Hashing { output: &file, hasher: Hasher::new() };
         let mut output = BufWriter::with_capacity(WRITE_LEN, hashing);
         self.encode(&mut output).map_err(host("write"))?;

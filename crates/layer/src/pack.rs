@@ -1,12 +1,12 @@
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use offshoot_store::Digest;
-use offshoot_tree::{Change, Leaf};
+use offshoot_store::{Checksum, Digest};
+use offshoot_tree::{Change, Leaf, TreePath};
 
 use crate::index::{self, Head, Index};
-use crate::{DataProblem, Error, IndexProblem, block, length};
+use crate::{DataProblem, Error, IndexProblem, PackData, block, pack_data};
 
 /// A layer that was decoded: its changes, and the file that holds its files' contents.
 #[derive(Debug)]
@@ -19,8 +19,8 @@ pub struct Pack {
     checksums: Vec<u32>,
 }
 
-/// Large enough that the reads cost nothing beside the checksums.
-const VERIFY_LEN: usize = 1 << 20;
+/// How much is read before somebody hears of it.
+const PROGRESS_BYTES: u64 = 16 << 20;
 
 impl Pack {
     /// Opens the pack in a directory and reads its index.
@@ -64,9 +64,10 @@ impl Pack {
         self.changes
     }
 
-    /// The changes for keeps, and the data file that their contents lie in.
-    pub fn into_parts(self) -> (Vec<Change>, File) {
-        (self.changes, self.data)
+    /// The changes for keeps, and the data that their contents lie in.
+    pub fn into_parts(self) -> (Vec<Change>, PackData) {
+        let data = PackData::new(self.data, &self.changes, &self.checksums);
+        (self.changes, data)
     }
 
     /// The file that every [`Extent`](offshoot_tree::Extent) is about, open for reading.
@@ -100,8 +101,24 @@ impl Pack {
     }
 
     /// Reads everything again. `Ok` says that every bit of index and data is as it was written (within what
-    /// a SHA-256 and a CRC-32C for each file can tell); otherwise the error names the entry that changed.
+    /// a SHA-256 and a CRC-32C can tell); otherwise the error names the first entry that changed.
     pub fn verify(&self) -> Result<(), Error> {
+        match self.damaged_files(&mut |_| Ok(()))?.into_iter().next() {
+            None => Ok(()),
+            Some(DamagedFile { path, .. }) => Err(Error::Data {
+                path: self.directory.join(index::DATA),
+                problem: DataProblem::Checksum(path),
+            }),
+        }
+    }
+
+    /// Reads everything again, and says which files' contents are not as they were packed: none, of a good pack.
+    ///
+    /// `progress` is told of every read, in bytes, and can end it. An index that has changed is an error.
+    pub fn damaged_files(
+        &self,
+        progress: &mut dyn FnMut(u64) -> io::Result<()>,
+    ) -> Result<Vec<DamagedFile>, Error> {
         let index_path = self.directory.join(index::INDEX);
         let bytes = index::read(&self.index_file).map_err(|source| Error::Host {
             operation: "read",
@@ -119,27 +136,43 @@ impl Pack {
             let problem = IndexProblem::DataLength { described: self.head.data_bytes, actual };
             return Err(Error::Index { path: index_path, problem });
         }
-        let mut buffer = vec![0; VERIFY_LEN];
-        for (change, expected) in self.changes.iter().zip(&self.checksums) {
+        let mut buffer = Vec::new();
+        let mut damaged = Vec::new();
+        let mut checksum = Checksum::new();
+        for (change, &expected) in self.changes.iter().zip(&self.checksums) {
             let Change::Leaf { path, leaf: Leaf::File(content), .. } = change else { continue };
-            let mut checksum = 0;
-            for extent in &content.extents {
-                let mut offset = block::start(extent.source_block);
-                let mut left = block::start(extent.block_count);
-                while left > 0 {
-                    let count = buffer.len().min(length::in_memory(left));
-                    let piece = buffer.get_mut(..count).unwrap_or_default();
-                    self.data.read_exact_at(piece, offset).map_err(host)?;
-                    checksum = crc32c::crc32c_append(checksum, piece);
-                    offset = offset.saturating_add(length::in_file(count));
-                    left = left.saturating_sub(length::in_file(count));
-                }
+            // Extents of a file follow one another.
+            let Some(first) = content.extents.first() else { continue };
+            let blocks =
+                content.extents.iter().fold(0, |sum: u64, next| sum.saturating_add(next.block_count));
+            let (offset, end) = (block::start(first.source_block), block::start(blocks));
+            let end = offset.saturating_add(end);
+            let mut next = offset;
+            while next < end {
+                let count = end.saturating_sub(next).min(PROGRESS_BYTES);
+                checksum = pack_data::read(&self.data, next, count, checksum, &mut buffer).map_err(host)?;
+                progress(count).map_err(host)?;
+                next = next.saturating_add(count);
             }
-            if checksum != *expected {
-                let problem = DataProblem::Checksum(path.clone());
-                return Err(Error::Data { path: data_path, problem });
+            let expected = Checksum::from_value(expected);
+            if checksum != expected {
+                let bytes = end.saturating_sub(offset);
+                damaged.push(DamagedFile { path: path.clone(), offset, bytes });
+                // Of those behind it nothing is known yet.
+                checksum = expected;
             }
         }
-        Ok(())
+        Ok(damaged)
     }
+}
+
+/// A file in a layer whose contents have changed in its pack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamagedFile {
+    /// Its path in the layer.
+    pub path: TreePath,
+    /// Where its contents lie in the data file, in bytes.
+    pub offset: u64,
+    /// How many bytes they take there.
+    pub bytes: u64,
 }

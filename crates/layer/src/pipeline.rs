@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
-use offshoot_store::{Digest, Expected, Hasher, VerifyingReader, Writeback};
+use offshoot_store::{Digest, Expected, Hasher, VerifyingReader, Writeback, new_private_file};
 use offshoot_tree::{Change, Leaf};
 
 use crate::change::{self, Meaning};
@@ -100,7 +100,7 @@ pub fn pack(
     request: &Request<'_>,
 ) -> Result<Packed, Error> {
     let data_path = directory.join(index::DATA);
-    let data = File::create_new(&data_path).map_err(|source| Error::Host {
+    let data = new_private_file(&data_path).map_err(|source| Error::Host {
         operation: "create",
         path: data_path.clone(),
         source,
@@ -422,6 +422,7 @@ fn entries(
                     placement.placed(length::in_file(count));
                 }
                 let (content, checksum) = contents.finish().map_err(failed)?;
+                let checksum = if content.extents.is_empty() { 0 } else { checksum.value() };
                 (Change::Leaf { path, metadata, leaf: Leaf::File(content) }, checksum)
             }
         };

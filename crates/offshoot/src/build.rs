@@ -153,6 +153,7 @@ impl Store {
             id,
             origin: Origin::Built(derivation),
             size_bytes: disk.size_bytes,
+            checksums: disk.checksums,
             image: Some(image),
             created_at: records::now(),
         };

@@ -4,9 +4,12 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use offshoot_ext4::{Sink, Transfer};
+use offshoot_layer::PackData;
 use offshoot_store::{Writeback, copy_range, copy_range_in_kernel, share_range};
-use offshoot_tree::SourceId;
+use offshoot_tree::{BLOCK_SIZE, SourceId};
 
+use crate::RangeChecksum;
+use crate::checksums::{Checksums, STRETCH_BYTES};
 use crate::progress::{self, Event, Progress};
 
 /// Whether a disk's blocks may be those of the packs.
@@ -22,7 +25,8 @@ pub(crate) enum Sharing {
 pub(crate) struct Disk<'a> {
     file: &'a File,
     /// By [`SourceId`].
-    packs: Vec<File>,
+    packs: Vec<PackData>,
+    checksums: Checksums,
     writeback: Writeback,
     progress: &'a dyn Progress,
     sharing: Sharing,
@@ -38,7 +42,7 @@ const PIECE_BYTES: u64 = 32 << 20;
 impl<'a> Disk<'a> {
     pub(crate) fn new(
         file: &'a File,
-        packs: Vec<File>,
+        packs: Vec<PackData>,
         sharing: Sharing,
         writeback: Writeback,
         progress: &'a dyn Progress,
@@ -47,6 +51,7 @@ impl<'a> Disk<'a> {
         Self {
             file,
             packs,
+            checksums: Checksums::default(),
             writeback,
             progress,
             sharing,
@@ -54,6 +59,11 @@ impl<'a> Disk<'a> {
             did_share: Cell::new(false),
             buffer: Vec::new(),
         }
+    }
+
+    /// Nothing more is written: the checksums of all that was.
+    pub(crate) fn finish(self) -> Vec<RangeChecksum> {
+        self.checksums.finish()
     }
 
     /// Whether any blocks are the packs'.
@@ -70,6 +80,22 @@ impl<'a> Disk<'a> {
         Ok(self.can_share.get())
     }
 
+    /// Takes over what the pack knows of the bytes that will be at `offset`.
+    fn sum(&mut self, source: SourceId, source_offset: u64, offset: u64, length: u64) -> io::Result<()> {
+        let pack = self.packs.get(source.0 as usize).ok_or(io::ErrorKind::NotFound)?;
+        let (first, blocks) = (source_offset / BLOCK_SIZE, length / BLOCK_SIZE);
+        let mut done = 0;
+        while done < blocks {
+            // Where a file ends nothing has to be read.
+            let end = pack.next_end(first + done + STRETCH_BYTES / BLOCK_SIZE);
+            let count = end.map_or(blocks, |end| end - first).min(blocks) - done;
+            let checksum = pack.checksum(first + done, count)?;
+            self.checksums.placed(offset + done * BLOCK_SIZE, count * BLOCK_SIZE, checksum);
+            done += count;
+        }
+        Ok(())
+    }
+
     fn copy(
         &mut self,
         source: SourceId,
@@ -78,7 +104,7 @@ impl<'a> Disk<'a> {
         length: u64,
         how: Transfer,
     ) -> io::Result<()> {
-        let pack = self.packs.get(source.0 as usize).ok_or(io::ErrorKind::NotFound)?;
+        let pack = self.packs.get(source.0 as usize).ok_or(io::ErrorKind::NotFound)?.file();
         match how {
             Transfer::Share if self.share(pack, source_offset, offset, length)? => return Ok(()),
             Transfer::Share if self.sharing == Sharing::Wanted => {
@@ -102,6 +128,7 @@ impl Sink for Disk<'_> {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         progress::check(self.progress)?;
         self.file.write_all_at(bytes, offset)?;
+        self.checksums.wrote(offset, bytes);
         self.writeback.wrote(bytes.len() as u64);
         self.progress.event(Event::BuildWrote { bytes: bytes.len() as u64 });
         Ok(())
@@ -115,6 +142,7 @@ impl Sink for Disk<'_> {
         length: u64,
         how: Transfer,
     ) -> io::Result<()> {
+        self.sum(source, source_offset, offset, length)?;
         // What can be shared is shared in one call; what is copied is copied in pieces.
         let shared = how == Transfer::Share && self.can_share.get();
         let piece = if shared { length } else { PIECE_BYTES };

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use offshoot_store::{clone_file, copy_holes, same_blocks};
+use offshoot_store::{clone_file, copy_holes, new_private_file, same_blocks};
 
 use crate::{Error, Strategy};
 
@@ -12,7 +12,7 @@ use crate::{Error, Strategy};
 const SAMPLE_BYTES: usize = 4096;
 
 pub(crate) fn new_file(path: &Path) -> Result<File, Error> {
-    File::options().read(true).write(true).create_new(true).open(path).map_err(Error::io("create", path))
+    new_private_file(path).map_err(Error::io("create", path))
 }
 
 /// Puts all of one file into another, which is empty: a reflink where that can be and may be, else a copy that keeps

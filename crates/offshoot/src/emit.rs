@@ -2,21 +2,22 @@ use std::fs::File;
 use std::path::Path;
 
 use offshoot_ext4::Plan;
-use offshoot_layer::Pack;
+use offshoot_layer::{Pack, PackData};
 use offshoot_oci::ImageConfig;
-use offshoot_store::{Area, Digest, Lease, Writeback};
+use offshoot_store::{Area, Digest, Lease, Writeback, new_private_file};
 use offshoot_tree::{Merge, SourceId, Tree};
 
 use crate::disk::{Disk, Sharing};
 use crate::progress::{Event, Progress};
 use crate::records::ImageIdentity;
-use crate::{Derivation, Error, FilesystemUuid, Store};
+use crate::{Derivation, Error, FilesystemUuid, RangeChecksum, Store};
 
 /// A filesystem that was written out of packs, not yet synced.
 #[derive(Debug)]
 pub(crate) struct Emitted {
     pub(crate) file: File,
     pub(crate) size_bytes: u64,
+    pub(crate) checksums: Vec<RangeChecksum>,
     /// Whether the filesystem under it shares blocks with the packs.
     pub(crate) shares: bool,
     /// They stay until what names them is published.
@@ -50,20 +51,20 @@ impl Store {
             bytes: summary.metadata_bytes + summary.copied_bytes + summary.shared_bytes,
         });
 
-        let file = File::create_new(path).map_err(Error::io("create", path))?;
+        let file = new_private_file(path).map_err(Error::io("create", path))?;
         let (writeback, wake) = Writeback::new(true);
-        let (shares, written_back) = std::thread::scope(|scope| {
+        let (shares, checksums, written_back) = std::thread::scope(|scope| {
             let file = &file;
             let written_back = scope.spawn(move || Writeback::run(file, &wake));
             let mut disk = Disk::new(file, packs, sharing, writeback, progress);
             let emitted = plan.emit(&mut disk).map_err(failed);
             let shares = disk.shares();
-            drop(disk);
+            let checksums = disk.finish();
             let written_back = written_back.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            emitted.map(|()| (shares, written_back))
+            emitted.map(|()| (shares, checksums, written_back))
         })?;
         written_back.map_err(Error::io("sync", path))?;
-        Ok(Emitted { size_bytes: plan.size_bytes(), file, shares, packs: leases })
+        Ok(Emitted { size_bytes: plan.size_bytes(), checksums, file, shares, packs: leases })
     }
 
     /// The tree of these layers, and their packs.
@@ -92,7 +93,7 @@ impl Store {
 pub(crate) struct Merged {
     pub(crate) tree: Tree,
     /// The packs' data, by [`SourceId`].
-    pub(crate) packs: Vec<File>,
+    pub(crate) packs: Vec<PackData>,
     /// The packs stay for as long as these.
     pub(crate) leases: Vec<Lease>,
 }

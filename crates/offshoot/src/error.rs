@@ -395,7 +395,14 @@ impl Error {
 
     /// Whether a record in the store cannot be understood.
     pub(crate) fn is_damaged_record(&self) -> bool {
-        matches!(self, Self::Store(offshoot_store::Error::Record { .. }))
+        matches!(
+            self,
+            Self::Store(
+                offshoot_store::Error::Record { .. }
+                    | offshoot_store::Error::RecordChanged { .. }
+                    | offshoot_store::Error::NotAFile { .. }
+            )
+        )
     }
 }
 

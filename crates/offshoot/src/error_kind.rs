@@ -53,9 +53,10 @@ impl Error {
             }
             Self::Merge { .. } | Self::TemplateDamaged { .. } | Self::NoRecord { .. } => ErrorKind::Integrity,
             Self::Store(error) => match error {
-                offshoot_store::Error::Record { .. } | offshoot_store::Error::Blob { .. } => {
-                    ErrorKind::Integrity
-                }
+                offshoot_store::Error::Record { .. }
+                | offshoot_store::Error::RecordChanged { .. }
+                | offshoot_store::Error::NotAFile { .. }
+                | offshoot_store::Error::Blob { .. } => ErrorKind::Integrity,
                 offshoot_store::Error::Format { .. } => ErrorKind::Unsupported,
                 offshoot_store::Error::NotAStore { .. } => ErrorKind::Conflict,
                 _ => ErrorKind::Failure,

@@ -5,9 +5,9 @@ use offshoot_store::{Area, Durability};
 
 use crate::build::seal;
 use crate::disk_copy::copy_for_change;
-use crate::file_digest;
 use crate::records::{self, Origin, TemplateRecord};
 use crate::{Error, Store, Template, TemplateId, TemplateName, growth};
+use crate::{checksums, file_digest};
 
 impl Store {
     /// Adopts a ready-made ext4 filesystem as a template, under that name; its id is the SHA-256 of its bytes. The file
@@ -54,6 +54,7 @@ impl Store {
                 template
             }
             None => {
+                let checksums = checksums::of_file(&disk).map_err(Error::io("read", &path))?;
                 seal(&disk, &path)?;
                 Durability::Durable.sync_file(&disk, &path)?;
                 let record = TemplateRecord {
@@ -61,6 +62,7 @@ impl Store {
                     id,
                     origin: Origin::Imported,
                     size_bytes: disk.metadata().map_err(Error::io("look at", &path))?.len(),
+                    checksums,
                     image: None,
                     created_at: records::now(),
                 };

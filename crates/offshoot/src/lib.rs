@@ -21,6 +21,7 @@
 
 mod blobs;
 mod build;
+mod checksums;
 mod clone;
 mod collect;
 mod derivation;
@@ -52,6 +53,7 @@ mod volume;
 
 pub use blobs::Blob;
 pub use build::BuildOptions;
+pub use checksums::RangeChecksum;
 pub use clone::{Clone, CloneGuard, CloneOptions, Damage, Strategy, UnknownStrategy};
 pub use collect::{
     Collectable, Collected, Collection, CollectionEntry, CollectionOptions, CollectionOutcome,

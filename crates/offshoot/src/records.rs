@@ -9,7 +9,7 @@ use offshoot_unpack::Ownership;
 use serde::{Deserialize, Serialize};
 
 use crate::file_digest::FileState;
-use crate::{Derivation, FilesystemUuid, Strategy, TemplateId, TemplateName, VmId};
+use crate::{Derivation, FilesystemUuid, RangeChecksum, Strategy, TemplateId, TemplateName, VmId};
 
 pub(crate) const TEMPLATE_RECORD: &str = "template.json";
 pub(crate) const CLONE_RECORD: &str = "clone.json";
@@ -61,6 +61,8 @@ pub struct TemplateRecord {
     pub origin: Origin,
     /// The disk's size in bytes.
     pub size_bytes: u64,
+    /// Of all that is not zero on the disk, ascending.
+    pub checksums: Vec<RangeChecksum>,
     /// The image it was first built from, or the image of the clone that it is a snapshot of.
     pub image: Option<ImageIdentity>,
     /// Seconds since the epoch.

@@ -3,7 +3,7 @@ use offshoot_store::Durability;
 use crate::build::seal;
 use crate::disk_copy::copy_for_change;
 use crate::records::{self, Origin, TemplateRecord};
-use crate::{DiskFormat, Error, Store, Template, TemplateId, TemplateName, VmId, volume};
+use crate::{DiskFormat, Error, Store, Template, TemplateId, TemplateName, VmId, checksums, volume};
 
 impl Store {
     /// Makes a template of a VM's disk as it is now, under that name; the VM must not be running. The clone stays as it
@@ -50,6 +50,7 @@ impl Store {
             }
         };
         drop(in_use);
+        let checksums = checksums::of_file(&disk).map_err(Error::io("read", &path))?;
         seal(&disk, &path)?;
         Durability::Durable.sync_file(&disk, &path)?;
         let template = TemplateRecord {
@@ -57,6 +58,7 @@ impl Store {
             id: TemplateId::random()?,
             origin: Origin::Snapshot { vm_id: vm.clone(), template: record.template.clone() },
             size_bytes: record.size_bytes,
+            checksums,
             image: record.image.clone(),
             created_at: records::now(),
         };

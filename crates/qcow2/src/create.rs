@@ -1,6 +1,6 @@
 use std::fs::File;
 use std::mem::size_of;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use zerocopy::IntoBytes;
@@ -62,6 +62,7 @@ pub fn create(path: &Path, backing: &str, virtual_size_bytes: u64) -> Result<Fil
         .read(true)
         .write(true)
         .create_new(true)
+        .mode(0o600)
         .open(path)
         .map_err(Error::io("create", path))?;
     let write = |bytes: &[u8], offset| {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 
-use crate::Error;
+use crate::{Error, new_private_file};
 
 /// Whether something acknowledged must survive a power cut.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Durability {
 
 /// Creates a file that must not exist yet, writes it and syncs it; its directory is the caller's to sync.
 pub(crate) fn write_new(path: &Path, bytes: &[u8], durability: Durability) -> Result<(), Error> {
-    let mut file = File::create_new(path).map_err(Error::io("create", path))?;
+    let mut file = new_private_file(path).map_err(Error::io("create", path))?;
     file.write_all(bytes).map_err(Error::io("write", path))?;
     durability.sync_file(&file, path)
 }

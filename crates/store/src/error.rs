@@ -50,6 +50,36 @@ pub enum Error {
         /// What its reader says.
         source: serde_json::Error,
     },
+    /// A record that is not as it was written.
+    #[error("the record {} has changed: its checksum does not match; if it is a clone's, release the clone and make it again", path.display())]
+    RecordChanged {
+        /// The record's file.
+        path: PathBuf,
+    },
+    /// Something else where a file of the store's should be.
+    #[error("{} is not a file; what put it there has to go, and 'offshoot verify' says what is missing then", path.display())]
+    NotAFile {
+        /// What it is.
+        path: PathBuf,
+    },
+    /// A file of somebody else's in the store.
+    #[error("{} in the store belongs to user {owner}, not to you; give it back with chown, or remove it", path.display())]
+    FileOwner {
+        /// The file.
+        path: PathBuf,
+        /// The owner's id.
+        owner: u32,
+    },
+    /// A store that others can change.
+    #[error("the store {} can be changed by other users, since {} has mode {mode:04o}; run chmod go-w on it, or use another store", path.display(), writable.display())]
+    Exposed {
+        /// The store.
+        path: PathBuf,
+        /// What others can write: the store, or a directory above it.
+        writable: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
     /// A blob that is not what its name says.
     #[error("the blob {} is not what its name says", path.display())]
     Blob {

@@ -1,6 +1,6 @@
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
@@ -103,7 +103,7 @@ impl KeyLock {
 
     fn open(path: &Path) -> Result<File, Error> {
         let mut options = File::options();
-        options.create(true).truncate(false).write(true);
+        options.create(true).mode(0o600).truncate(false).write(true);
         options.open(path).map_err(Error::io("open the lock", path))
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::durable::{self, Durability};
-use crate::{Error, StoreDir, record, remove_tree, staging};
+use crate::{Error, StoreDir, new_private_directory, record, remove_tree, staging};
 
 const REASON: &str = "reason.json";
 
@@ -37,7 +37,7 @@ impl StoreDir {
         let name = path.file_name().unwrap_or_default();
         let quarantined = Quarantined { version: 1, origin, reason: reason.to_owned(), moved_at };
         let directory = self.root().join("quarantine").join(staging::unique());
-        fs::create_dir(&directory).map_err(Error::io("create", &directory))?;
+        new_private_directory(&directory).map_err(Error::io("create", &directory))?;
         record::write_new(&directory.join(REASON), &quarantined, Durability::Durable)?;
         let target = directory.join(name);
         match fs::rename(path, &target) {

@@ -1,23 +1,22 @@
 use std::fs;
-use std::io;
 use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::durable::{self, Durability};
+use crate::seal::{self, Seal};
 use crate::store_dir::list;
-use crate::{Area, EntryName, Error, RecordArea, StoreDir};
+use crate::{Area, EntryName, Error, RecordArea, StoreDir, private};
 
 /// File or directory names, and what was found of each.
 pub type Each<T> = Vec<(String, Result<T, Error>)>;
 
 /// A record is JSON that people can read too.
 fn encode<T: Serialize>(record: &T, path: &Path) -> Result<Vec<u8>, Error> {
-    let mut bytes = serde_json::to_vec_pretty(record)
+    let json = serde_json::to_vec_pretty(record)
         .map_err(|source| Error::Record { path: path.to_owned(), source })?;
-    bytes.push(b'\n');
-    Ok(bytes)
+    Ok(seal::seal(json))
 }
 
 /// Writes a record that does not exist yet, in a directory that is still being staged.
@@ -25,13 +24,21 @@ pub(crate) fn write_new<T: Serialize>(path: &Path, record: &T, durability: Durab
     durable::write_new(path, &encode(record, path)?, durability)
 }
 
-/// Reads a record; `None` where there is none.
+/// Reads a record; `None` where there is none. One without a checksum is believed, so that one can be written by hand.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io("read", path)(error)),
-    };
+    let Some(bytes) = private::read(path)? else { return Ok(None) };
+    if Seal::of(&bytes) == Seal::Broken {
+        return Err(Error::RecordChanged { path: path.to_owned() });
+    }
+    serde_json::from_slice(&bytes).map(Some).map_err(|source| Error::Record { path: path.to_owned(), source })
+}
+
+/// Reads a record that must be as it was written, its checksum included; `None` where there is none.
+pub fn sealed_record<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
+    let Some(bytes) = private::read(path)? else { return Ok(None) };
+    if Seal::of(&bytes) != Seal::Whole {
+        return Err(Error::RecordChanged { path: path.to_owned() });
+    }
     serde_json::from_slice(&bytes).map(Some).map_err(|source| Error::Record { path: path.to_owned(), source })
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::durable::{self, Durability};
 use crate::owner::remove_any;
-use crate::{Area, EntryName, Error, Lease, StoreDir, lease, record, remove_tree};
+use crate::{Area, EntryName, Error, Lease, StoreDir, lease, new_private_directory, record, remove_tree};
 
 /// A name that no other live process or thread draws.
 pub fn unique() -> String {
@@ -151,7 +151,7 @@ impl StoreDir {
     /// A new empty directory in `tmp/`, on the same filesystem as everything else in the store.
     pub fn stage(&self) -> Result<Staging<'_>, Error> {
         let path = self.temporary_path()?;
-        fs::create_dir(&path).map_err(Error::io("create", &path))?;
+        new_private_directory(&path).map_err(Error::io("create", &path))?;
         Ok(Staging { store: self, path, published: false })
     }
 

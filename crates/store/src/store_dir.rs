@@ -1,6 +1,6 @@
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::durable::{self, Durability};
 use crate::owner::{OWNERS, Owner};
-use crate::{Area, EntryName, Error, KeyLock, RecordArea, record};
+use crate::{Area, EntryName, Error, KeyLock, RecordArea, exposure, new_private_directory, record};
 
 const FORMAT: u32 = 1;
 const FORMAT_FILE: &str = "offshoot.json";
@@ -36,11 +36,11 @@ struct Format {
 impl StoreDir {
     /// Opens the store at `root`, and makes it first where there is nothing yet.
     ///
-    /// Refused: a directory that holds something else, a store of another user's, and one whose format or
-    /// incompatible features this version does not know. Nothing is ever removed by opening a store.
+    /// Refused: a directory that holds something else, a store of another user's or one that others could change, and
+    /// one whose format or incompatible features this version does not know. Nothing is ever removed by opening a store.
     pub fn open(root: &Path) -> Result<Self, Error> {
         let root = std::path::absolute(root).map_err(Error::io("find", root))?;
-        check_owner(&root)?;
+        exposure::check(&root)?;
         let format = match record::read(&root.join(FORMAT_FILE))? {
             Some(format) => format,
             None => create(&root)?,
@@ -141,28 +141,23 @@ pub(crate) fn list(directory: &Path) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
-/// Refuses what belongs to somebody else; what is not there belongs to nobody.
-fn check_owner(root: &Path) -> Result<(), Error> {
-    match fs::metadata(root) {
-        Ok(metadata) if metadata.uid() == rustix::process::geteuid().as_raw() => Ok(()),
-        Ok(metadata) => Err(Error::Owner { path: root.to_owned(), owner: metadata.uid() }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(Error::io("look at", root)(error)),
-    }
-}
-
 /// Makes the store's directories, and the format record last, so that a store is either whole or made anew.
 fn create(root: &Path) -> Result<Format, Error> {
     let parent = durable::parent(root);
     if !parent.is_dir() {
-        fs::create_dir_all(parent).map_err(Error::io("create the directory", parent))?;
+        // Whatever the umask: a store below a directory that everybody can write to is refused.
+        let made = DirBuilder::new().recursive(true).mode(0o755).create(parent);
+        made.map_err(Error::io("create the directory", parent))?;
     }
     private_directory(root)?;
+    exposure::check(root)?;
     if !is_unfinished(root)? {
         // Somebody else may have finished it, and begun to use it, while we looked.
         return record::read(&root.join(FORMAT_FILE))?
             .ok_or_else(|| Error::NotAStore { path: root.to_owned() });
     }
+    // It may have been made for us by others.
+    fs::set_permissions(root, Permissions::from_mode(0o700)).map_err(Error::io("set the mode of", root))?;
     for directory in directories() {
         private_directory(&root.join(directory))?;
     }
@@ -207,7 +202,7 @@ fn is_unfinished(root: &Path) -> Result<bool, Error> {
 }
 
 fn private_directory(path: &Path) -> Result<(), Error> {
-    match DirBuilder::new().mode(0o700).create(path) {
+    match new_private_directory(path) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         Err(error) => Err(Error::io("create the directory", path)(error)),

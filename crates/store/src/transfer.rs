@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use rustix::fs::SeekFrom;
@@ -69,18 +70,21 @@ pub fn copy_holes(source: &File, target: &File) -> io::Result<()> {
     target.set_len(size)?;
     let mut buffer = Vec::new();
     let mut offset = 0;
-    while offset < size {
-        let data = match rustix::fs::seek(source, SeekFrom::Data(offset)) {
-            Ok(data) => data,
-            // Nothing but a hole to the end.
-            Err(Errno::NXIO) => break,
-            Err(error) => return Err(error.into()),
-        };
-        let end = rustix::fs::seek(source, SeekFrom::Hole(data))?;
-        copy_range(source, data, target, data, end - data, &mut buffer)?;
-        offset = end;
+    while let Some(data) = next_data(source, offset)? {
+        copy_range(source, data.start, target, data.start, data.end - data.start, &mut buffer)?;
+        offset = data.end;
     }
     Ok(())
+}
+
+/// Where the next data of a file are, from that offset on; `None` where nothing but a hole is left.
+pub fn next_data(file: &File, offset: u64) -> io::Result<Option<Range<u64>>> {
+    let start = match rustix::fs::seek(file, SeekFrom::Data(offset)) {
+        Ok(start) => start,
+        Err(Errno::NXIO) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Some(start..rustix::fs::seek(file, SeekFrom::Hole(start))?))
 }
 
 /// Copies a range's bytes within the kernel, which on some filesystems shares them instead.

@@ -2,6 +2,7 @@ use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
+use offshoot_layer::PackData;
 use offshoot_store::{Digest, Durability, Lease, remove_tree};
 use offshoot_unpack::{Ownership, Summary};
 
@@ -49,6 +50,7 @@ impl Store {
         progress: &dyn crate::Progress,
     ) -> Result<(Summary, Vec<Lease>), Error> {
         let Merged { tree, packs, leases } = self.merge(layers)?;
+        let packs: Vec<File> = packs.into_iter().map(PackData::into_file).collect();
         progress.event(crate::Event::BuildStarted { bytes: offshoot_unpack::content_bytes(&tree) });
         DirBuilder::new().mode(0o700).create(path).map_err(Error::io("create", path))?;
         let wrote = |bytes| progress.event(crate::Event::BuildWrote { bytes });

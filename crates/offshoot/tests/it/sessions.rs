@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use offshoot::{CloneOptions, Digest, Error, Store};
+use offshoot::{CloneOptions, Digest, Error, ErrorKind, Store};
 
 use crate::image::{Fixture, fixture, names, vm};
 
@@ -63,7 +63,7 @@ fn a_files_digest_follows_the_file() {
     assert!(store.file_digest(&directory.path().join("none")).is_err());
 }
 
-/// What is kept is used: the record, changed by hand, is believed as long as the file is the same.
+/// What is kept is used: the record, changed by hand and without its checksum, is believed as long as the file is the same.
 #[test]
 fn a_files_digest_is_kept() {
     let Fixture { store, .. } = &fixture();
@@ -73,6 +73,9 @@ fn a_files_digest_is_kept() {
     let record = store.path().join("digests").join(&names(store, "digests")[0]);
     let text = std::fs::read_to_string(&record).unwrap();
     let other = Digest::of(b"something else");
-    std::fs::write(&record, text.replace(&digest.to_string(), &other.to_string())).unwrap();
+    let changed = text.replace(&digest.to_string(), &other.to_string());
+    std::fs::write(&record, &changed).unwrap();
+    assert_eq!(store.file_digest(old).unwrap_err().kind(), ErrorKind::Integrity);
+    std::fs::write(&record, changed.replace("\"checksum\"", "\"without\"")).unwrap();
     assert_eq!(store.file_digest(old).unwrap(), other);
 }

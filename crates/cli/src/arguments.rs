@@ -177,6 +177,9 @@ pub(crate) enum Command {
         /// A template's name or id, a VM, or an image
         name: String,
     },
+    /// Say what in the store is not as it was written: all of it, or what is named; nothing is changed
+    #[command(after_help = VERIFY_EXAMPLES)]
+    Verify(VerifyArguments),
     /// Keep credentials for a registry, once it has taken them
     Login {
         /// The registry, like registry.example.com:5000
@@ -253,6 +256,24 @@ pub(crate) struct GcArguments {
     /// Also remove what is in quarantine for longer than the grace period
     #[arg(long)]
     pub(crate) quarantine: bool,
+}
+
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  offshoot verify                    # every bit of blobs, packs, templates and records
+  offshoot verify --quick            # records, sizes, modes and headers alone
+  offshoot verify base vm-1          # a template; a clone and its template
+
+It exits with 5 where something is wrong, a line for each finding.";
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArguments {
+    /// Templates' names or ids, VMs, images, digests of blobs or layers [default: everything]
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Records, sizes, modes and headers alone: contents are not read
+    #[arg(long)]
+    pub(crate) quick: bool,
 }
 
 #[derive(Debug, Args)]

@@ -12,6 +12,7 @@ mod pull;
 mod release;
 mod remove;
 mod unpack;
+mod verify;
 
 use crate::arguments::{Arguments, Command};
 use crate::demo;
@@ -50,6 +51,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
         Command::Clones => list::clones(arguments),
         Command::Df => df::run(arguments),
         Command::Inspect { name } => inspect::run(arguments, name),
+        Command::Verify(verify) => verify::run(arguments, verify),
         Command::Demo { directory } => demo::run(arguments, directory.as_deref()),
         Command::Completions { shell } => documentation::completions(*shell),
         Command::Man { directory } => documentation::man(directory.as_deref()),

@@ -26,6 +26,8 @@ pub(crate) enum Error {
     Prompt(&'static str),
     /// A disk that the VMM asked for cannot have.
     Vmm(Unsupported),
+    /// So much in the store is not as it was written.
+    Findings(usize),
     Interrupted,
     NoHome,
     Output(io::Error),
@@ -60,6 +62,7 @@ impl Error {
             Self::Library(error) => library_code(error),
             Self::NoTemplate { source, .. } => library_code(source),
             Self::Interrupted => 130,
+            Self::Findings(_) => 5,
             Self::Name { .. } | Self::Prompt(_) => 2,
             Self::Vmm(_) => 8,
             Self::Unread { .. } => 5,
@@ -98,6 +101,8 @@ impl fmt::Display for Error {
             }
             Self::Prompt(problem) => f.write_str(problem),
             Self::Vmm(unsupported) => fmt::Display::fmt(unsupported, f),
+            Self::Findings(1) => f.write_str("one thing is wrong in the store"),
+            Self::Findings(count) => write!(f, "{count} things are wrong in the store"),
             Self::Interrupted => f.write_str("interrupted"),
             Self::NoHome => f.write_str("neither XDG_DATA_HOME nor HOME is set; name the store with --store"),
             Self::Output(_) => f.write_str("cannot write the result"),
@@ -132,6 +137,7 @@ impl std::error::Error for Error {
             Self::Prompt(_)
             | Self::Vmm(_)
             | Self::Interrupted
+            | Self::Findings(_)
             | Self::NoHome
             | Self::Demo(_)
             | Self::Room { .. } => None,

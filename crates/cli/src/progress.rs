@@ -89,6 +89,7 @@ fn plain(event: Event) {
         Event::BuildFinished { reused } => {
             say(if reused { "template was there already" } else { "template built" });
         }
+        Event::VerifyStarted { things } => say(&format!("looking at {things} things")),
         _ => {}
     }
 }
@@ -105,6 +106,9 @@ fn json(event: Event) {
         Event::BuildStarted { bytes } => json!({"event": "build_started", "bytes": bytes}),
         Event::BuildWrote { bytes } => json!({"event": "build_wrote", "bytes": bytes}),
         Event::BuildFinished { reused } => json!({"event": "build_finished", "reused": reused}),
+        Event::VerifyStarted { things } => json!({"event": "verify_started", "things": things}),
+        Event::VerifyRead { bytes } => json!({"event": "verify_read", "bytes": bytes}),
+        Event::VerifyFinished { findings } => json!({"event": "verify_finished", "findings": findings}),
         _ => return,
     };
     say(&value.to_string());
@@ -143,6 +147,13 @@ impl Bars {
             Event::BuildFinished { .. } => {
                 if let Some(bar) = build.take() {
                     bar.finish_and_clear();
+                }
+            }
+            // Nothing says how much there is to read before it is.
+            Event::VerifyStarted { .. } => *build = Some(self.bar("verified".to_owned(), None)),
+            Event::VerifyRead { bytes } => {
+                if let Some(bar) = &*build {
+                    bar.inc(bytes);
                 }
             }
             _ => {}

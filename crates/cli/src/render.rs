@@ -1,4 +1,5 @@
 pub(crate) mod collection;
+pub(crate) mod findings;
 pub(crate) mod json;
 pub(crate) mod table;
 pub(crate) mod vmm;

@@ -118,6 +118,10 @@ impl TemplateId {
         Ok(Self(Digest::of(&crate::uuid::random::<32>()?)))
     }
 
+    pub(crate) fn digest(self) -> Digest {
+        self.0
+    }
+
     pub(crate) fn entry(self) -> EntryName {
         self.0.into()
     }

@@ -49,6 +49,7 @@ mod template;
 mod unpack;
 mod usage;
 mod uuid;
+mod verify;
 mod volume;
 
 pub use blobs::Blob;
@@ -84,3 +85,4 @@ pub use store::Store;
 pub use template::Template;
 pub use usage::{ItemUsage, PartUsage, Usage, UsedBytes};
 pub use uuid::{FilesystemUuid, UuidError};
+pub use verify::{Depth, Finding, Problem, Report, Subject, VerifyOptions};

@@ -47,6 +47,21 @@ pub enum Event {
         /// Whether it was there already.
         reused: bool,
     },
+    /// A store is being looked at.
+    VerifyStarted {
+        /// How many things there are to look at.
+        things: usize,
+    },
+    /// More of what is in the store has been read.
+    VerifyRead {
+        /// Bytes since the last such event.
+        bytes: u64,
+    },
+    /// One more thing has been looked at.
+    VerifyFinished {
+        /// How much is wrong with it.
+        findings: usize,
+    },
 }
 
 /// Who listens to an operation, and may stop it.

@@ -12,7 +12,8 @@ pub enum Area {
 impl Area {
     pub(crate) const ALL: [Self; 3] = [Self::Layers, Self::Templates, Self::Clones];
 
-    pub(crate) const fn directory(self) -> &'static str {
+    /// The directory's name in the store.
+    pub const fn directory(self) -> &'static str {
         match self {
             Self::Layers => "layers",
             Self::Templates => "templates",
@@ -35,7 +36,8 @@ pub enum RecordArea {
 impl RecordArea {
     pub(crate) const ALL: [Self; 3] = [Self::Images, Self::Names, Self::Digests];
 
-    pub(crate) const fn directory(self) -> &'static str {
+    /// The directory's name in the store.
+    pub const fn directory(self) -> &'static str {
         match self {
             Self::Images => "images",
             Self::Names => "names",

@@ -9,8 +9,14 @@ use crate::{Digest, Error, Expected, KeyLock, Lease, Staging, StoreDir, Verifyin
 const BLOB: &str = "blob";
 
 impl StoreDir {
-    pub(crate) fn blob_path(&self, digest: Digest) -> PathBuf {
-        self.root().join("blobs/sha256").join(digest.hex())
+    /// Where all blobs are.
+    pub fn blobs_directory(&self) -> PathBuf {
+        self.root().join("blobs/sha256")
+    }
+
+    /// Where a blob is, or would be.
+    pub fn blob_path(&self, digest: Digest) -> PathBuf {
+        self.blobs_directory().join(digest.hex())
     }
 
     /// Keeps a blob that is small enough to be in memory, synced; one that was damaged is replaced. It stays for as
@@ -60,7 +66,7 @@ impl StoreDir {
 
     /// All blobs and their sizes in bytes, in the order of their digests.
     pub fn blobs(&self) -> Result<Vec<(Digest, u64)>, Error> {
-        let directory = self.root().join("blobs/sha256");
+        let directory = self.blobs_directory();
         let mut blobs = Vec::new();
         for name in list(&directory)? {
             let path = directory.join(&name);

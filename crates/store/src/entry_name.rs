@@ -37,6 +37,13 @@ impl EntryName {
         Self(encoded)
     }
 
+    /// One that is in a directory of the store already; `None` of what no encoding gives.
+    pub fn listed(name: &str) -> Option<Self> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-%~".contains(&byte);
+        let usual = !matches!(name, "" | "." | "..") && name.len() <= MAX_ENCODED && name.bytes().all(plain);
+        usual.then(|| Self(name.to_owned()))
+    }
+
     /// The path component.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -75,9 +82,13 @@ mod tests {
             let text = encoded.as_str();
             assert!(!text.is_empty() && text.len() <= MAX_ENCODED && text != "." && text != "..", "{name:?}");
             assert!(!text.contains(['/', '\0']), "{name:?}");
+            assert_eq!(EntryName::listed(text).as_ref(), Some(&encoded));
             assert!(seen.insert(encoded.clone()), "{name:?} meets another name at {encoded}");
         }
         assert_eq!(EntryName::encode("vm/1").as_str(), "vm%2F1");
         assert_eq!(EntryName::encode("..").as_str(), "%2E%2E");
+        for name in ["", ".", "..", "a/b", "é", "a b", &"a".repeat(201)] {
+            assert_eq!(EntryName::listed(name), None, "{name:?}");
+        }
     }
 }

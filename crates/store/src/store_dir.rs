@@ -69,6 +69,16 @@ impl StoreDir {
         Ok(self.owner.get_or_init(|| owner))
     }
 
+    /// All directories that a store has, the store's own first; those of entries are not among them.
+    pub fn directories(&self) -> impl Iterator<Item = PathBuf> {
+        std::iter::once(self.root.clone()).chain(directories().map(|directory| self.root.join(directory)))
+    }
+
+    /// The record of the store's format.
+    pub fn format_file(&self) -> PathBuf {
+        self.root.join(FORMAT_FILE)
+    }
+
     /// A directory for downloads under way, which outlive whoever made them; stores made long ago may not have it.
     pub fn downloads(&self) -> PathBuf {
         self.root.join("downloads")
@@ -79,7 +89,8 @@ impl StoreDir {
         self.root.join(area.directory()).join(name.as_str())
     }
 
-    pub(crate) fn record_path(&self, area: RecordArea, name: &EntryName) -> PathBuf {
+    /// Where a record of that name is, or would be.
+    pub fn record_path(&self, area: RecordArea, name: &EntryName) -> PathBuf {
         self.root.join(area.directory()).join(format!("{name}.json"))
     }
 

@@ -15,3 +15,4 @@ mod sessions;
 mod stopping;
 mod strategies;
 mod together;
+mod verifying;

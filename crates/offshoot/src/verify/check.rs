@@ -1,0 +1,202 @@
+//! One thing of a store, looked at.
+
+use std::path::{Path, PathBuf};
+
+use offshoot_store::{Area, Digest, EntryName, RecordArea, sealed_record};
+use serde::de::DeserializeOwned;
+
+use super::attributes::{Expected, look};
+use super::{Depth, Finding, Problem, Subject, contents};
+use crate::progress::{self, Progress};
+use crate::records::{DigestRecord, ImageRecord, NameRecord};
+use crate::{Error, Store, pull};
+
+/// A thing to look at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Item {
+    Directory(PathBuf),
+    Format,
+    Stray(PathBuf),
+    Blob(Digest),
+    Entry(Area, EntryName),
+    Record(RecordArea, EntryName),
+}
+
+impl Item {
+    /// Where it is.
+    pub(super) fn path(&self, store: &Store) -> PathBuf {
+        let directory = &store.directory;
+        match self {
+            Self::Directory(path) | Self::Stray(path) => path.clone(),
+            Self::Format => directory.format_file(),
+            Self::Blob(digest) => directory.blob_path(*digest),
+            Self::Entry(area, name) => directory.entry_path(*area, name),
+            Self::Record(area, name) => directory.record_path(*area, name),
+        }
+    }
+}
+
+/// Looks at things, one after another; several may do so at once.
+pub(super) struct Check<'a> {
+    pub(super) store: &'a Store,
+    pub(super) depth: Depth,
+    pub(super) progress: &'a dyn Progress,
+}
+
+/// What is found out about one thing.
+pub(super) struct Findings {
+    pub(super) subject: Subject,
+    pub(super) found: Vec<Finding>,
+}
+
+impl Findings {
+    pub(super) fn new(subject: Subject) -> Self {
+        Self { subject, found: Vec::new() }
+    }
+
+    pub(super) fn push(&mut self, path: &Path, problem: Problem) {
+        let subject = self.subject.clone();
+        self.found.push(Finding { subject, path: path.to_owned(), problem, dependants: Vec::new() });
+    }
+
+    /// Looks at a file or directory; its metadata, unless it is something else altogether.
+    pub(super) fn look(&mut self, path: &Path, expected: Expected) -> Option<std::fs::Metadata> {
+        let mut problems = Vec::new();
+        let metadata = look(path, expected, &mut problems);
+        for problem in problems {
+            self.push(path, problem);
+        }
+        metadata
+    }
+
+    /// Reads a record; one that is no good is a finding.
+    pub(super) fn record<T: DeserializeOwned>(&mut self, path: &Path) -> Option<T> {
+        self.look(path, Expected::Private)?;
+        match sealed_record(path) {
+            Ok(Some(record)) => Some(record),
+            Ok(None) => None,
+            Err(offshoot_store::Error::Io { source, .. }) => {
+                self.push(path, Problem::Unreadable(source));
+                None
+            }
+            Err(offshoot_store::Error::Record { source, .. }) => {
+                self.push(path, Problem::Record(format!("it cannot be understood: {source}")));
+                None
+            }
+            // Whose it is has been said.
+            Err(offshoot_store::Error::FileOwner { .. }) => None,
+            Err(_) => {
+                self.push(path, Problem::Record("its checksum is missing or does not match".to_owned()));
+                None
+            }
+        }
+    }
+}
+
+impl Check<'_> {
+    /// What is wrong with a thing; nothing with one that is not there.
+    pub(super) fn item(&self, item: &Item) -> Result<Vec<Finding>, Error> {
+        let found = match item {
+            Item::Directory(path) => {
+                let mut findings = Findings::new(Subject::Store);
+                findings.look(path, Expected::Directory);
+                findings.found
+            }
+            Item::Format => {
+                let mut findings = Findings::new(Subject::Store);
+                // It was believed when the store was opened; then its checksum need not be there.
+                let _: Option<serde_json::Value> = findings.record(&self.store.directory.format_file());
+                findings.found
+            }
+            Item::Stray(path) => {
+                let mut findings = Findings::new(Subject::Store);
+                findings.push(path, Problem::Stray);
+                findings.found
+            }
+            Item::Blob(digest) => self.blob(*digest)?,
+            Item::Entry(Area::Layers, name) => self.layer(name)?,
+            Item::Entry(Area::Templates, name) => self.template(name)?,
+            Item::Entry(Area::Clones, name) => self.clone(name)?,
+            Item::Record(RecordArea::Images, name) => self.image(name)?,
+            Item::Record(RecordArea::Names, name) => self.name(name)?,
+            Item::Record(RecordArea::Digests, name) => self.kept_digest(name)?,
+        };
+        progress::check(self.progress).map_err(Error::io("verify", self.store.path()))?;
+        Ok(found)
+    }
+
+    /// Something could not be read: because the operation was cancelled, or because it cannot be.
+    pub(super) fn unreadable(
+        &self,
+        path: &Path,
+        source: std::io::Error,
+        findings: &mut Findings,
+    ) -> Result<(), Error> {
+        if self.progress.cancelled() {
+            return Err(Error::io("verify", path)(source));
+        }
+        findings.push(path, Problem::Unreadable(source));
+        Ok(())
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.depth == Depth::Full
+    }
+
+    fn blob(&self, expected: Digest) -> Result<Vec<Finding>, Error> {
+        let path = self.store.directory.blob_path(expected);
+        let mut findings = Findings::new(Subject::Blob(expected.to_string()));
+        if findings.look(&path, Expected::Private).is_some() && self.is_full() {
+            let actual = std::fs::File::open(&path).and_then(|file| contents::digest(&file, self.progress));
+            match actual {
+                Ok(actual) if actual == expected => {}
+                Ok(actual) => findings.push(&path, Problem::Digest { expected, actual }),
+                Err(error) => self.unreadable(&path, error, &mut findings)?,
+            }
+        }
+        Ok(findings.found)
+    }
+
+    fn image(&self, name: &EntryName) -> Result<Vec<Finding>, Error> {
+        let path = self.store.directory.record_path(RecordArea::Images, name);
+        let mut findings = Findings::new(Subject::Image(name.to_string()));
+        let Some(record) = findings.record::<ImageRecord>(&path) else { return Ok(findings.found) };
+        findings.subject = Subject::Image(record.reference.clone());
+        if pull::image_entry(&record.reference, &record.platform) != *name {
+            let says = format!("{} for {}", record.reference, record.platform);
+            findings.push(&path, Problem::Misplaced { says });
+        }
+        for digest in [record.manifest_digest, record.config_digest] {
+            if !self.store.directory.has_blob(digest)? {
+                findings.push(&path, Problem::Dangling { what: Subject::Blob(digest.to_string()) });
+            }
+        }
+        // Its packs may have been collected: it is fetched again then.
+        Ok(findings.found)
+    }
+
+    fn name(&self, name: &EntryName) -> Result<Vec<Finding>, Error> {
+        let path = self.store.directory.record_path(RecordArea::Names, name);
+        let mut findings = Findings::new(Subject::Name(name.to_string()));
+        let Some(record) = findings.record::<NameRecord>(&path) else { return Ok(findings.found) };
+        findings.subject = Subject::Name(record.name.to_string());
+        if record.name.entry() != *name {
+            findings.push(&path, Problem::Misplaced { says: record.name.to_string() });
+        }
+        if !self.store.directory.contains(Area::Templates, &record.id.entry())? {
+            findings.push(&path, Problem::Dangling { what: Subject::Template(record.id.to_string()) });
+        }
+        Ok(findings.found)
+    }
+
+    fn kept_digest(&self, name: &EntryName) -> Result<Vec<Finding>, Error> {
+        let path = self.store.directory.record_path(RecordArea::Digests, name);
+        let mut findings = Findings::new(Subject::Digest(name.to_string()));
+        if let Some(record) = findings.record::<DigestRecord>(&path)
+            && record.state.entry() != *name
+        {
+            findings.push(&path, Problem::Misplaced { says: record.path.display().to_string() });
+        }
+        Ok(findings.found)
+    }
+}

@@ -1,0 +1,201 @@
+//! Packs, templates and clones, looked at.
+
+use std::fs::File;
+use std::path::Path;
+
+use offshoot_layer::{IndexProblem, Pack};
+use offshoot_store::{Area, Digest, EntryName};
+
+use super::attributes::Expected;
+use super::check::{Check, Findings};
+use super::{Finding, Problem, Subject, contents};
+use crate::records::{self, CloneRecord, Origin, TemplateRecord};
+use crate::{Clone, DiskFormat, Error, RangeChecksum, Strategy};
+
+impl Check<'_> {
+    pub(super) fn layer(&self, name: &EntryName) -> Result<Vec<Finding>, Error> {
+        let directory = self.store.directory.entry_path(Area::Layers, name);
+        let mut findings = Findings::new(Subject::Layer(name.to_string()));
+        let Ok(diff_id) = Digest::from_hex(name.as_str()) else {
+            findings.push(&directory, Problem::Stray);
+            return Ok(findings.found);
+        };
+        findings.subject = Subject::Layer(diff_id.to_string());
+        if findings.look(&directory, Expected::Directory).is_none() {
+            return Ok(findings.found);
+        }
+        let files = ["index", "data"].map(|file| directory.join(file));
+        let there = files.each_ref().map(|file| findings.look(file, Expected::Private).is_some());
+        if self.is_full() && there == [true, true] {
+            self.pack(&directory, diff_id, &mut findings)?;
+        }
+        Ok(findings.found)
+    }
+
+    fn pack(&self, directory: &Path, diff_id: Digest, findings: &mut Findings) -> Result<(), Error> {
+        let data = directory.join("data");
+        let pack = match Pack::open(directory) {
+            Ok(pack) => pack,
+            Err(error) => return self.bad_pack(error, findings),
+        };
+        if pack.diff_id() != diff_id {
+            findings.push(directory, Problem::Misplaced { says: format!("layer {}", pack.diff_id()) });
+        }
+        match pack.damaged_files(&mut |bytes| contents::tell(self.progress, bytes)) {
+            Ok(damaged) => {
+                for file in damaged {
+                    let path = Some(file.path.to_string());
+                    findings.push(&data, Problem::Changed { offset: file.offset, bytes: file.bytes, path });
+                }
+                Ok(())
+            }
+            Err(error) => self.bad_pack(error, findings),
+        }
+    }
+
+    fn bad_pack(&self, error: offshoot_layer::Error, findings: &mut Findings) -> Result<(), Error> {
+        match error {
+            offshoot_layer::Error::Host { path, source, .. } => self.unreadable(&path, source, findings),
+            offshoot_layer::Error::Index {
+                path,
+                problem: IndexProblem::DataLength { described: recorded_bytes, actual: actual_bytes },
+            } => {
+                let problem = Problem::Size { actual_bytes, recorded_bytes };
+                findings.push(&path.with_file_name("data"), problem);
+                Ok(())
+            }
+            offshoot_layer::Error::Index { path, problem } => {
+                findings.push(&path, Problem::Pack(problem.to_string()));
+                Ok(())
+            }
+            error => {
+                findings.push(self.store.path(), Problem::Pack(error.to_string()));
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn template(&self, name: &EntryName) -> Result<Vec<Finding>, Error> {
+        let directory = self.store.directory.entry_path(Area::Templates, name);
+        let mut findings = Findings::new(Subject::Template(name.to_string()));
+        if Digest::from_hex(name.as_str()).is_err() {
+            findings.push(&directory, Problem::Stray);
+            return Ok(findings.found);
+        }
+        if findings.look(&directory, Expected::Directory).is_none() {
+            return Ok(findings.found);
+        }
+        let path = directory.join(records::TEMPLATE_RECORD);
+        let record = findings.record::<TemplateRecord>(&path);
+        if let Some(record) = &record {
+            if record.id.entry() != *name {
+                findings.push(&path, Problem::Misplaced { says: format!("template {}", record.id) });
+            }
+            if let Some(derivation) = record.derivation()
+                && derivation.template_id()? != record.id
+            {
+                findings.push(&path, Problem::Contradiction("its derivation makes another template"));
+            }
+            if !is_ascending(&record.checksums, record.size_bytes) {
+                findings.push(&path, Problem::Contradiction("its checksums are not of one disk"));
+                return Ok(findings.found);
+            }
+        }
+        let disk = directory.join(records::DISK);
+        if let Some(metadata) = findings.look(&disk, Expected::Sealed) {
+            let (actual_bytes, record) = (metadata.len(), record.as_ref());
+            match record.map(|record| record.size_bytes).filter(|&recorded| recorded != actual_bytes) {
+                Some(recorded_bytes) => findings.push(&disk, Problem::Size { actual_bytes, recorded_bytes }),
+                None => self.disk(&disk, record, &mut findings)?,
+            }
+        }
+        Ok(findings.found)
+    }
+
+    /// A template's disk, by what is known of it.
+    fn disk(
+        &self,
+        path: &Path,
+        record: Option<&TemplateRecord>,
+        findings: &mut Findings,
+    ) -> Result<(), Error> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) => return self.unreadable(path, error, findings),
+        };
+        match offshoot_ext4::inspect(&file) {
+            Ok(_) => {}
+            Err(offshoot_ext4::InspectError::Device(error)) => {
+                return self.unreadable(path, error.source, findings);
+            }
+            Err(error) => findings.push(path, Problem::Filesystem(error)),
+        }
+        let Some(record) = record.filter(|_| self.is_full()) else { return Ok(()) };
+        match contents::changes(&file, &record.checksums, self.progress) {
+            Ok(changes) => changes.into_iter().for_each(|problem| findings.push(path, problem)),
+            Err(error) => return self.unreadable(path, error, findings),
+        }
+        if record.origin == Origin::Imported {
+            match contents::digest(&file, self.progress) {
+                Ok(actual) if record.id.entry() == EntryName::from(actual) => {}
+                Ok(actual) => {
+                    let expected = record.id.digest();
+                    findings.push(path, Problem::Digest { expected, actual });
+                }
+                Err(error) => return self.unreadable(path, error, findings),
+            }
+        }
+        Ok(())
+    }
+
+    /// What can be said of a clone without reading its disk, which a VM may be writing.
+    pub(super) fn clone(&self, name: &EntryName) -> Result<Vec<Finding>, Error> {
+        let directory = self.store.directory.entry_path(Area::Clones, name);
+        let mut findings = Findings::new(Subject::Clone(name.to_string()));
+        if findings.look(&directory, Expected::Directory).is_none() {
+            return Ok(findings.found);
+        }
+        let path = directory.join(records::CLONE_RECORD);
+        let Some(record) = findings.record::<CloneRecord>(&path) else { return Ok(findings.found) };
+        findings.subject = Subject::Clone(record.vm_id.to_string());
+        if record.vm_id.entry() != *name {
+            findings.push(&path, Problem::Misplaced { says: format!("clone {}", record.vm_id) });
+            return Ok(findings.found);
+        }
+        if (record.strategy == Strategy::Qcow2) != (record.format == DiskFormat::Qcow2) {
+            findings.push(&path, Problem::Contradiction("its format and its strategy"));
+        }
+        if record.strategy == Strategy::Hardlink && !record.read_only {
+            findings.push(&path, Problem::Contradiction("a hard link that may be written"));
+        }
+        if !self.store.directory.contains(Area::Templates, &record.template.id.entry())? {
+            let what = Subject::Template(record.template.id.to_string());
+            findings.push(&path, Problem::Dangling { what });
+        }
+        let clone = Clone { path: directory.join(record.format.file()), record };
+        let expected = match (clone.record.format, clone.record.read_only) {
+            (DiskFormat::Dir, _) => Expected::Tree,
+            (_, true) => Expected::Sealed,
+            (_, false) => Expected::Writable,
+        };
+        if findings.look(&clone.path, expected).is_some() {
+            match self.store.damage(&clone) {
+                Ok(None) => {}
+                Ok(Some(damage)) => findings.push(&clone.path, Problem::Clone(damage)),
+                Err(Error::Io { source, .. }) => self.unreadable(&clone.path, source, &mut findings)?,
+                Err(error) => findings.push(&clone.path, Problem::Record(error.to_string())),
+            }
+        }
+        Ok(findings.found)
+    }
+}
+
+/// Whether these are stretches of a disk of that size, one behind the other.
+fn is_ascending(ranges: &[RangeChecksum], size_bytes: u64) -> bool {
+    let mut from = 0;
+    ranges.iter().all(|range| {
+        let good = range.offset >= from && range.end() <= size_bytes && range.bytes > 0;
+        from = range.end();
+        good
+    })
+}

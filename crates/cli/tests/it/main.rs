@@ -25,6 +25,7 @@ mod read_by_ext4_view;
 mod reproducible;
 mod shared;
 mod small;
+mod stress;
 mod together;
 mod unchanged;
 mod unpacked;

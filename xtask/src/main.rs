@@ -20,7 +20,7 @@ The project's own tasks: cargo xtask TASK
                  further words go to the tests: a part of a name, --nocapture, …
   ci             fmt, clippy and rustdoc with warnings denied, then test
   soak           the tests in their long form: more random cases, commands killed at every call, the large images
-                 on XFS, btrfs and ext4
+                 on XFS, btrfs and ext4, each hostile image from each source
   fuzz           runs the fuzz targets, a minute each; needs cargo-fuzz: --help for its options
   bench          measures against umoci, mke2fs and igzip: --help for its options
   samples        makes the sample images and says where they are

@@ -1,4 +1,4 @@
-use offshoot_tree::{Change, Content, Leaf, Metadata, TreePath, Xattrs};
+use offshoot_tree::{Change, Content, Extent, Leaf, Metadata, TreePath, Xattrs};
 use serde_bytes::ByteBuf;
 
 use crate::tar::{Entry, Failure, Kind, Segment};
@@ -60,6 +60,26 @@ pub(crate) fn meaning(entry: Entry, limits: &Limits) -> Result<Meaning, Failure>
         Kind::HardLink(_) => return Err(TarProblem::UnknownType(b'1').into()),
     };
     Ok(Meaning::Change(Change::Leaf { path, metadata, leaf }))
+}
+
+/// About how many bytes of memory a change takes: whoever writes a layer decides how many there are of each part.
+pub(crate) fn weight(change: &Change) -> u64 {
+    let xattrs = |metadata: &Metadata| {
+        let each = |(name, value): (&ByteBuf, &ByteBuf)| name.len().saturating_add(value.len());
+        metadata.xattrs.iter().map(each).fold(0, usize::saturating_add)
+    };
+    let own = match change {
+        Change::Directory { metadata, .. } => xattrs(metadata),
+        Change::Leaf { metadata, leaf, .. } => xattrs(metadata).saturating_add(match leaf {
+            Leaf::File(content) => content.extents.len().saturating_mul(size_of::<Extent>()),
+            Leaf::Symlink(target) => target.len(),
+            _ => 0,
+        }),
+        Change::HardLink { target, .. } => target.as_bytes().len(),
+        Change::Whiteout { .. } | Change::OpaqueWhiteout { .. } => 0,
+    };
+    let path = change.path().as_bytes().len();
+    length::in_file(size_of::<Change>().saturating_add(path).saturating_add(own))
 }
 
 fn whiteout(path: &TreePath) -> Result<Option<Meaning>, TarProblem> {

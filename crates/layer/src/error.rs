@@ -188,6 +188,8 @@ pub enum Limit {
     TarBytes,
     /// `entries`
     Entries,
+    /// `index_bytes`
+    IndexBytes,
     /// `path_bytes`
     PathBytes,
     /// `path_depth`
@@ -209,6 +211,7 @@ impl fmt::Display for Limit {
         f.write_str(match self {
             Self::TarBytes => "bytes of decompressed tar",
             Self::Entries => "entries",
+            Self::IndexBytes => "bytes of index",
             Self::PathBytes => "bytes in a path",
             Self::PathDepth => "names in a path",
             Self::FileBytes => "bytes in a file",

@@ -8,6 +8,9 @@ pub struct Limits {
     pub tar_bytes: u64,
     /// Entries of the tar that mean something. Default: 8 Mi.
     pub entries: u64,
+    /// What all entries together take in memory: paths, targets, attributes, extents. Default: 512 MiB, room for some
+    /// three million files.
+    pub index_bytes: u64,
     /// A path, or a link's target. Default: 4,095, the longest that Linux takes.
     pub path_bytes: usize,
     /// Names in a path. Default: 256.
@@ -32,6 +35,7 @@ impl Default for Limits {
         Self {
             tar_bytes: 128 << 30,
             entries: 8 << 20,
+            index_bytes: 512 << 20,
             path_bytes: 4095,
             path_depth: 256,
             file_bytes: 16 << 40,

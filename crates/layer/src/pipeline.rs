@@ -391,6 +391,7 @@ fn entries(
 ) -> Result<(Vec<Change>, Vec<u32>), Error> {
     let mut changes = Vec::new();
     let mut checksums = Vec::new();
+    let mut index_bytes = 0_u64;
     while let Some(entry) = reader.next()? {
         let offset = entry.offset;
         let name = entry.path.clone();
@@ -426,6 +427,10 @@ fn entries(
                 (Change::Leaf { path, metadata, leaf: Leaf::File(content) }, checksum)
             }
         };
+        index_bytes = index_bytes.saturating_add(change::weight(&change));
+        if index_bytes > limits.index_bytes {
+            return Err(at(Failure::Limit(Limit::IndexBytes, limits.index_bytes)));
+        }
         changes.push(change);
         checksums.push(checksum);
     }

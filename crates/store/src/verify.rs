@@ -84,8 +84,12 @@ impl<R: Read> Read for VerifyingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut room = buffer.len();
         if let Some(size) = self.expected.size {
-            let left = (size + 1).saturating_sub(self.bytes);
+            let left = size.saturating_add(1).saturating_sub(self.bytes);
             room = room.min(usize::try_from(left).unwrap_or(usize::MAX));
+        }
+        if room == 0 {
+            // Not asked: a connection may wait for more before it gives nothing.
+            return Ok(0);
         }
         let count = self.inner.read(&mut buffer[..room])?;
         self.hasher.update(&buffer[..count]);
@@ -100,6 +104,26 @@ mod tests {
 
     fn verify(bytes: &[u8], expected: Expected) -> Result<(Digest, u64), VerifyError> {
         VerifyingReader::new(bytes, expected).finish().unwrap()
+    }
+
+    /// Never comes to an end.
+    struct Waiting;
+
+    impl Read for Waiting {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            assert!(!buffer.is_empty(), "asked for nothing");
+            buffer.fill(0);
+            Ok(buffer.len())
+        }
+    }
+
+    #[test]
+    fn what_is_longer_than_promised_is_not_waited_for() {
+        let promised = |size| Expected { digest: None, size: Some(size) };
+        let verdict = VerifyingReader::new(Waiting, promised(4)).finish().unwrap();
+        assert_eq!(verdict, Err(VerifyError::Size { expected: 4, actual: 5 }));
+        let most = Expected { digest: None, size: Some(u64::MAX) };
+        assert_eq!(verify(b"four", most), Err(VerifyError::Size { expected: u64::MAX, actual: 4 }));
     }
 
     #[test]

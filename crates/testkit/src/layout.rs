@@ -17,9 +17,11 @@ mod image;
 mod layer;
 mod tar;
 
+pub(crate) use header::extension;
 pub use header::{Style, TarEntry, checksum};
-pub use image::{Image, Layout};
+pub use image::{Image, Layout, architecture};
 pub use layer::Layer;
+pub(crate) use layer::digest;
 pub use tar::{SparseFormat, Tar};
 
 /// The media type of an OCI image manifest.

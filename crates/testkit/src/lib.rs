@@ -4,6 +4,7 @@
 //! the project's own tasks. What needs a program that may be missing asks [`oracle::available`] first.
 
 pub mod boot;
+pub mod hostile;
 pub mod layout;
 pub mod oracle;
 pub mod registry;
@@ -20,5 +21,5 @@ pub use listing::{Entry, Ignore, Kind, Listing};
 pub use locked::Locked;
 pub use mount::LoopMount;
 pub use reflink::reflink_supported;
-pub use scratch::{Filesystem, ScratchFilesystem, scratch_directory, target_directory};
+pub use scratch::{Filesystem, ScratchFilesystem, memory_directory, scratch_directory, target_directory};
 pub use sha256::{Sha256, sha256, sha256_file};

@@ -262,16 +262,17 @@ fn xattrs(path: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
         Err(error) => fail(path, &error.into()),
     };
     let mut value = vec![0; 64 * 1024];
-    names[..length]
-        .split(|byte| *byte == 0)
-        .filter(|name| !name.is_empty())
-        .map(|name| {
-            let name = CString::new(name).unwrap_or_else(|error| panic!("{error}"));
-            let length = rustix::fs::lgetxattr(path, &name, &mut value[..])
-                .unwrap_or_else(|error| fail(path, &error.into()));
-            (name.into_bytes(), value[..length].to_owned())
-        })
-        .collect()
+    let mut found = BTreeMap::new();
+    for name in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        let name = CString::new(name).unwrap_or_else(|error| panic!("{error}"));
+        match rustix::fs::lgetxattr(path, &name, &mut value[..]) {
+            Ok(length) => drop(found.insert(name.into_bytes(), value[..length].to_owned())),
+            // A `user.` attribute on a link: the kernel lists what a disk has, and gives it to nobody.
+            Err(rustix::io::Errno::NODATA) => {}
+            Err(error) => fail(path, &error.into()),
+        }
+    }
+    found
 }
 
 fn show(bytes: &[u8]) -> String {

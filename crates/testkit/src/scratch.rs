@@ -21,6 +21,25 @@ pub fn scratch_directory() -> TempDir {
         .unwrap_or_else(|error| panic!("cannot make a directory in {}: {error}", parent.display()))
 }
 
+/// A directory in memory, where syncing costs nothing, for many small files; where there is too little memory for
+/// files, or none for their attributes (before Linux 6.6), as [`scratch_directory`].
+pub fn memory_directory() -> TempDir {
+    in_memory().unwrap_or_else(scratch_directory)
+}
+
+fn in_memory() -> Option<TempDir> {
+    let status = rustix::fs::statvfs(MEMORY).ok()?;
+    let room = status.f_bavail.saturating_mul(status.f_frsize);
+    let directory = tempfile::Builder::new().prefix("offshoot-").tempdir_in(MEMORY).ok()?;
+    let attribute = rustix::fs::setxattr(directory.path(), "user.a", b"", rustix::fs::XattrFlags::empty());
+    let removed = rustix::fs::removexattr(directory.path(), "user.a");
+    (room >= MEMORY_ROOM && attribute.is_ok() && removed.is_ok()).then_some(directory)
+}
+
+/// Where Linux keeps files in memory.
+const MEMORY: &str = "/dev/shm";
+const MEMORY_ROOM: u64 = 1 << 30;
+
 /// A filesystem of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filesystem {

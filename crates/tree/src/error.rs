@@ -50,6 +50,9 @@ pub enum MergeProblem {
     /// More than 40 symbolic links were met on the way to the entry (the kernel's `MAXSYMLINKS`).
     #[error("too many levels of symbolic links")]
     SymlinkLoop,
+    /// Symbolic links on the way to all entries together lead over more names than any honest image needs.
+    #[error("too many steps through symbolic links")]
+    TooManyLinkSteps,
     /// A symbolic link on the way has a target that is not a path.
     #[error("a symbolic link on the way has an impossible target")]
     SymlinkTarget(#[source] NameError),

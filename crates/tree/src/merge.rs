@@ -5,6 +5,9 @@ use crate::{Change, Leaf, MergeError, MergeProblem, Metadata, Name, SourceId, Tr
 
 /// The kernel's `MAXSYMLINKS`.
 const MAX_SYMLINKS: u32 = 40;
+/// The most names of links' targets that are walked for all entries together. An image whose directories are links takes
+/// a few for each of its files; what takes more was made to take long.
+const MAX_LINK_STEPS: u64 = 16 << 20;
 
 /// Layers being merged by the rules of the OCI image specification, `layer.md`.
 ///
@@ -18,6 +21,8 @@ const MAX_SYMLINKS: u32 = 40;
 #[derive(Debug)]
 pub struct Merge {
     nodes: Vec<(Metadata, Node)>,
+    /// How many names of links' targets may still be walked.
+    link_steps: u64,
 }
 
 impl Default for Merge {
@@ -29,7 +34,8 @@ impl Default for Merge {
 impl Merge {
     /// An empty filesystem: the root directory alone.
     pub fn new() -> Self {
-        Self { nodes: vec![(Metadata::default(), Node::Directory(Directory::new()))] }
+        let root = (Metadata::default(), Node::Directory(Directory::new()));
+        Self { nodes: vec![root], link_steps: MAX_LINK_STEPS }
     }
 
     /// Applies one layer, whose file contents all lie in `source`.
@@ -177,7 +183,7 @@ impl Merge {
     /// The directory at `path` as the lower layers have it, or `None` where there is none, or where this
     /// layer puts something of its own in place of a symbolic link on the way.
     fn find_lower(
-        &self,
+        &mut self,
         path: &TreePath,
         replaced: &mut ReplacedPaths<'_>,
     ) -> Result<Option<InodeId>, MergeProblem> {
@@ -186,11 +192,21 @@ impl Merge {
 
     /// The directory at `path`, links followed; `on_link` is asked about each link that the path names.
     fn find(
-        &self,
+        &mut self,
         path: &TreePath,
+        on_link: impl FnMut(&[u8]) -> Step,
+    ) -> Result<Option<InodeId>, MergeProblem> {
+        let mut walk = Walk::new(path, self.link_steps);
+        let found = self.descend(&mut walk, on_link);
+        self.link_steps = walk.link_steps;
+        found
+    }
+
+    fn descend(
+        &self,
+        walk: &mut Walk<'_>,
         mut on_link: impl FnMut(&[u8]) -> Step,
     ) -> Result<Option<InodeId>, MergeProblem> {
-        let mut walk = Walk::new(path);
         while let Some(name) = walk.next() {
             let Node::Directory(entries) = &self.nodes[walk.here().index()].1 else {
                 return Ok(None);
@@ -215,7 +231,7 @@ impl Merge {
     /// The directory at `path`, links followed, whatever is missing made; what is neither directory nor
     /// link gives way.
     fn make_directories(&mut self, path: &TreePath) -> Result<InodeId, MergeProblem> {
-        let mut walk = Walk::new(path);
+        let mut walk = Walk::new(path, self.link_steps);
         while let Some(name) = walk.next() {
             let parent = walk.here();
             let existing = self.entries(parent).get(name.as_slice()).copied();
@@ -230,6 +246,7 @@ impl Merge {
                 }
             }
         }
+        self.link_steps = walk.link_steps;
         Ok(walk.here())
     }
 }
@@ -246,13 +263,15 @@ struct Walk<'a> {
     /// Names still to go, the next one last; those of the path itself with their ends in it.
     pending: Vec<(Vec<u8>, Option<usize>)>,
     links: u32,
+    /// How many names of links' targets may still be walked.
+    link_steps: u64,
     path: &'a TreePath,
     /// Where in `path` the name taken last ends; `None` if a link's target gave it.
     taken: Option<usize>,
 }
 
 impl<'a> Walk<'a> {
-    fn new(path: &'a TreePath) -> Self {
+    fn new(path: &'a TreePath, link_steps: u64) -> Self {
         let mut end = 0;
         let mut pending: Vec<_> = path
             .components()
@@ -262,7 +281,7 @@ impl<'a> Walk<'a> {
             })
             .collect();
         pending.reverse();
-        Self { stack: vec![Tree::ROOT], pending, links: 0, path, taken: None }
+        Self { stack: vec![Tree::ROOT], pending, links: 0, link_steps, path, taken: None }
     }
 
     fn here(&self) -> InodeId {
@@ -305,7 +324,10 @@ impl<'a> Walk<'a> {
         if target.starts_with(b"/") {
             self.stack.truncate(1);
         }
-        self.pending.extend(target.split(|&byte| byte == b'/').rev().map(|name| (name.to_vec(), None)));
+        for name in target.rsplit(|&byte| byte == b'/') {
+            self.link_steps = self.link_steps.checked_sub(1).ok_or(MergeProblem::TooManyLinkSteps)?;
+            self.pending.push((name.to_vec(), None));
+        }
         Ok(())
     }
 }

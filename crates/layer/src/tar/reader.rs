@@ -348,8 +348,9 @@ fn until_nul(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
+/// All ids but the last, which Linux has for nobody: `chown` would leave the file to whoever unpacks it.
 fn id(number: u64, what: &'static str) -> Result<u32, TarProblem> {
-    u32::try_from(number).map_err(|_| TarProblem::Number(what))
+    u32::try_from(number).ok().filter(|id| *id != u32::MAX).ok_or(TarProblem::Number(what))
 }
 
 /// Linux keeps 12 bits of major and 20 bits of minor number (`include/linux/kdev_t.h`).

@@ -32,10 +32,17 @@ fn each_limit() {
     let records =
         crate::archive::pax_records(&[("SCHILY.xattr.user.a", b"1234"), ("SCHILY.xattr.user.b", b"5678")]);
     let metadata = records.len() as u64 + 512;
+    // Paths, targets and attributes count, and each change itself.
+    let change = size_of::<offshoot_tree::Change>() as u64;
+    let hard = Tar::new().file(b"a", b"").entry(Header::new(b"hard", b'1', 0).link(b"a"), b"").finish();
     type Set = fn(&mut Limits, u64);
-    let cases: [(&[u8], Limit, Set, u64); 9] = [
+    let cases: [(&[u8], Limit, Set, u64); 13] = [
         (&two, Limit::TarBytes, |limits, number| limits.tar_bytes = number, two.len() as u64),
         (&two, Limit::Entries, |limits, number| limits.entries = number, 2),
+        (&two, Limit::IndexBytes, |limits, number| limits.index_bytes = number, 2 * (change + 1 + 24)),
+        (&xattrs, Limit::IndexBytes, |limits, number| limits.index_bytes = number, change + 1 + 20),
+        (&target, Limit::IndexBytes, |limits, number| limits.index_bytes = number, change + 1 + 200),
+        (&hard, Limit::IndexBytes, |limits, number| limits.index_bytes = number, 2 * change + 1 + 4 + 1),
         (&deep, Limit::PathBytes, |limits, number| limits.path_bytes = number as usize, 7),
         (&target, Limit::PathBytes, |limits, number| limits.path_bytes = number as usize, 200),
         (&deep, Limit::PathDepth, |limits, number| limits.path_depth = number as usize, 4),

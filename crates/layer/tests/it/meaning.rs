@@ -101,7 +101,7 @@ fn attributes() {
     let tar = Tar::new()
         .pax(&[
             ("path", &[b"pax/", &long[..200]].concat()),
-            ("uid", b"4294967295"),
+            ("uid", b"4294967294"),
             ("gid", b"7"),
             ("mtime", b"-1.5"),
             ("SCHILY.xattr.user.a", b"1"),
@@ -117,7 +117,7 @@ fn attributes() {
     let made = make(&tar.finish()).unwrap();
     let [Change::Leaf { path, metadata, .. }] = made.pack.changes() else { panic!() };
     assert_eq!(path.as_bytes(), [b"pax/", &long[..200]].concat());
-    assert_eq!((metadata.mode, metadata.uid, metadata.gid), (0o7755, u32::MAX, 7));
+    assert_eq!((metadata.mode, metadata.uid, metadata.gid), (0o7755, u32::MAX - 1, 7));
     assert_eq!(metadata.mtime, Timestamp { seconds: -2, nanoseconds: 500_000_000 });
     let xattrs: Vec<_> = metadata.xattrs.iter().map(|(name, value)| (&name[..], &value[..])).collect();
     assert_eq!(

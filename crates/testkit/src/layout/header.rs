@@ -154,7 +154,7 @@ pub fn checksum(header: &mut [u8; 512]) {
 }
 
 /// A member that says something about the next one: a PAX header, a long name.
-pub(super) fn extension(kind: u8, name: &[u8], contents: &[u8]) -> Vec<u8> {
+pub(crate) fn extension(kind: u8, name: &[u8], contents: &[u8]) -> Vec<u8> {
     let mut header = [0; 512];
     header[..name.len()].copy_from_slice(name);
     octal(&mut header[100..108], 0o644);
@@ -186,10 +186,15 @@ pub(super) fn pax(records: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     bytes
 }
 
-/// Octal digits and a final NUL.
+/// Octal digits and a final NUL; what has more digits than there is room for is in base 256, as GNU tar has it.
 pub(super) fn octal(field: &mut [u8], value: u64) {
     let width = field.len() - 1;
-    field.copy_from_slice(format!("{value:0width$o}\0").as_bytes());
+    let digits = format!("{value:0width$o}\0");
+    if digits.len() == field.len() {
+        field.copy_from_slice(digits.as_bytes());
+    } else {
+        base256(field, i128::from(value));
+    }
 }
 
 fn base256(field: &mut [u8], value: i128) {

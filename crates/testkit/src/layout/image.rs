@@ -18,16 +18,11 @@ pub struct Image {
 impl Image {
     /// Of no layers, for Linux on this machine's architecture.
     pub fn new() -> Self {
-        let architecture = match std::env::consts::ARCH {
-            "x86_64" => "amd64",
-            "aarch64" => "arm64",
-            other => other,
-        };
         Self {
             layers: Vec::new(),
             config: json!({}),
             os: "linux".to_owned(),
-            architecture: architecture.to_owned(),
+            architecture: architecture().to_owned(),
         }
     }
 
@@ -54,6 +49,15 @@ impl Image {
 impl Default for Image {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// This machine's architecture as Go calls it.
+pub fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
     }
 }
 

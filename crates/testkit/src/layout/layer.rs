@@ -92,7 +92,7 @@ impl Layer {
 }
 
 /// `sha256:` and the digest of the bytes.
-pub(super) fn digest(bytes: &[u8]) -> String {
+pub(crate) fn digest(bytes: &[u8]) -> String {
     format!("sha256:{}", sha256(bytes))
 }
 

@@ -172,6 +172,23 @@ fn what_cannot_be_merged_is_refused() {
 }
 
 #[test]
+fn links_are_not_walked_for_ever() {
+    // Ten links with a thousand steps each; a hundred files behind them take a million.
+    let around = "a/../".repeat(500);
+    let links: Vec<String> = (0..10).map(|n| format!("l:l{n}>{around}l{}", n + 1)).collect();
+    let layer = |files: usize| {
+        let files: Vec<String> = (0..files).map(|n| format!("f:l0/{n}")).collect();
+        format!("d:a {} d:l10 {}", links.join(" "), files.join(" "))
+    };
+    assert_eq!(merge(&["", &layer(100)]).map(|tree| tree.len()), Ok(113));
+    assert_eq!(merge(&["", &layer(2000)]), Err(MergeProblem::TooManyLinkSteps));
+    // Layers count together.
+    let links = layer(0);
+    let again: Vec<String> = (0..2000).map(|n| format!("h:{n}>l0/x w:l0/gone{n}")).collect();
+    assert_eq!(merge(&["", &links, "f:l10/x", &again.join(" ")]), Err(MergeProblem::TooManyLinkSteps));
+}
+
+#[test]
 fn the_root_takes_the_attributes_of_its_entry() {
     let tree = merge(&["", "d:. f:a", "f:b"]).unwrap();
     assert_eq!(tree.inode(Tree::ROOT).metadata.uid, 100);

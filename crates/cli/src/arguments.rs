@@ -177,7 +177,7 @@ pub(crate) enum Command {
         /// A template's name or id, a VM, or an image
         name: String,
     },
-    /// Say what in the store is not as it was written: all of it, or what is named; nothing is changed
+    /// Say what in the store is not as it was written: all of it, or what is named
     #[command(after_help = VERIFY_EXAMPLES)]
     Verify(VerifyArguments),
     /// Keep credentials for a registry, once it has taken them
@@ -263,8 +263,9 @@ Examples:
   offshoot verify                    # every bit of blobs, packs, templates and records
   offshoot verify --quick            # records, sizes, modes and headers alone
   offshoot verify base vm-1          # a template; a clone and its template
+  offshoot verify --repair --quarantine
 
-It exits with 5 where something is wrong, a line for each finding.";
+It exits with 5 where something is wrong, or still is, a line for each finding.";
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArguments {
@@ -274,6 +275,14 @@ pub(crate) struct VerifyArguments {
     /// Records, sizes, modes and headers alone: contents are not read
     #[arg(long)]
     pub(crate) quick: bool,
+    /// Make right what can be: modes are set, packs fetched and templates built again; what was there goes to quarantine
+    #[arg(long)]
+    pub(crate) repair: bool,
+    /// Move what is damaged, and not made right, to quarantine
+    #[arg(long)]
+    pub(crate) quarantine: bool,
+    #[command(flatten)]
+    pub(crate) source: SourceArguments,
 }
 
 #[derive(Debug, Args)]

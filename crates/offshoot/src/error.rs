@@ -369,6 +369,30 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// What a damaged thing was fetched from has something else now.
+    #[error(
+        "the source of the image {image} has another image by now; pull it, and build what is needed again"
+    )]
+    SourceChanged {
+        /// The reference.
+        image: String,
+    },
+    /// A template that is all there is of it.
+    #[error(
+        "the template {id} is a snapshot or was imported, so there is nothing to make it from; import it again, or set it aside with --quarantine"
+    )]
+    NoSource {
+        /// The template.
+        id: TemplateId,
+    },
+    /// A template that does not come out as it was.
+    #[error(
+        "the template {id} cannot be made as it was: its packs are damaged too, or it was written by another version; build its image again"
+    )]
+    OtherTemplate {
+        /// The template.
+        id: TemplateId,
+    },
     /// A value has no JSON form.
     #[error("cannot encode a derivation")]
     Encode(#[source] serde_json::Error),

@@ -51,7 +51,12 @@ impl Error {
                     _ => ErrorKind::Integrity,
                 }
             }
-            Self::Merge { .. } | Self::TemplateDamaged { .. } | Self::NoRecord { .. } => ErrorKind::Integrity,
+            Self::SourceChanged { .. }
+            | Self::NoSource { .. }
+            | Self::OtherTemplate { .. }
+            | Self::Merge { .. }
+            | Self::TemplateDamaged { .. }
+            | Self::NoRecord { .. } => ErrorKind::Integrity,
             Self::Store(error) => match error {
                 offshoot_store::Error::Record { .. }
                 | offshoot_store::Error::RecordChanged { .. }

@@ -85,4 +85,4 @@ pub use store::Store;
 pub use template::Template;
 pub use usage::{ItemUsage, PartUsage, Usage, UsedBytes};
 pub use uuid::{FilesystemUuid, UuidError};
-pub use verify::{Depth, Finding, Problem, Report, Subject, VerifyOptions};
+pub use verify::{Depth, Finding, Mended, Outcome, Problem, Report, Subject, VerifyOptions};

@@ -6,10 +6,12 @@ mod contents;
 mod dependants;
 mod entries;
 mod finding;
+mod mend;
 mod scope;
 mod work;
 
 pub use finding::{Finding, Problem, Subject};
+pub use mend::{Mended, Outcome};
 
 use crate::{Error, Progress, Store};
 

@@ -30,7 +30,7 @@ fn exclusive(usage: &Value, name: &str) -> u64 {
     )
 }
 
-fn used(mounted: &Path) -> u64 {
+pub(crate) fn used(mounted: &Path) -> u64 {
     for option in ["-f", "-u"] {
         oracle::run(oracle::command("fsfreeze").arg(option).arg(mounted));
     }

@@ -10,6 +10,8 @@ mod bait;
 mod boots;
 mod boots_apart;
 mod clones;
+mod collected;
+mod collected_beside;
 mod converge;
 mod damaged;
 mod disks;

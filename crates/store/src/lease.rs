@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::FlockOperation;
 
-use crate::lock::{flock, is_at, open_lock};
+use crate::lock::{flock, is_same, open_lock};
 use crate::{Area, Digest, EntryName, Error, Staging, StoreDir};
 
 /// How often a use is noted, in seconds.
@@ -33,7 +33,7 @@ impl Lease {
             flock(&file, FlockOperation::LockShared, path)?;
             let metadata = file.metadata().map_err(Error::io("look at", path))?;
             // It may have gone between the two, and another may have taken its place.
-            if is_at(&file, path)? {
+            if is_same(&metadata, path)? {
                 return Ok(Some(Self { file, used_at: AtomicU64::new(seconds(modified(&metadata))) }));
             }
         }
@@ -77,10 +77,10 @@ impl Claim {
         if !flock(&file, FlockOperation::NonBlockingLockExclusive, &path)? {
             return Ok(Claimed::InUse);
         }
-        if !is_at(&file, &path)? {
+        let metadata = file.metadata().map_err(Error::io("look at", &path))?;
+        if !is_same(&metadata, &path)? {
             return Ok(Claimed::Gone);
         }
-        let metadata = file.metadata().map_err(Error::io("look at", &path))?;
         Ok(Claimed::Free(Self { path, _file: file, used_at: modified(&metadata) }))
     }
 

@@ -1,4 +1,4 @@
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,11 @@ pub(crate) fn flock(file: &File, operation: FlockOperation, path: &Path) -> Resu
 
 /// Whether the file that is open is still the one of that path.
 pub(crate) fn is_at(file: &File, path: &Path) -> Result<bool, Error> {
-    let held = file.metadata().map_err(Error::io("look at the lock", path))?;
+    is_same(&file.metadata().map_err(Error::io("look at the lock", path))?, path)
+}
+
+/// The same of what is known of an open file.
+pub(crate) fn is_same(held: &Metadata, path: &Path) -> Result<bool, Error> {
     match fs::symlink_metadata(path) {
         Ok(named) => Ok((named.dev(), named.ino()) == (held.dev(), held.ino())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

@@ -207,11 +207,11 @@ fn killed_everywhere(command: &[&str], done: &[i32]) {
     let soak = std::env::var_os("OFFSHOOT_SOAK").is_some();
     let points = kill_points::points(&fs::read_to_string(&trace).unwrap(), soak);
     let step = if soak { 1 } else { points.len().div_ceil(40) };
-    let points: Vec<_> = points.iter().step_by(step).collect();
+    let points: Vec<_> = points.into_iter().step_by(step).collect();
     whole.run(&AT_ONCE);
     let expected = contents(&whole.path);
     let mut killed = 0;
-    for point in points.iter().copied() {
+    for point in &points {
         let store = copy("killed");
         let injection = point.injection();
         let mut strace = traced(&store.command(command), &trace, &["-e", &injection[0], "-e", &injection[1]]);

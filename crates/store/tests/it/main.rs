@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod files;
+mod leases;
 mod locks;
 mod opening;
 mod publishing;

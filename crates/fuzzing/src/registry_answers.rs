@@ -24,7 +24,8 @@ const ENCODED: &str = "c29tZWJvZHk6Y29ycmVjdC1ob3JzZS1iYXR0ZXJ5LXN0YXBsZQ==";
 /// What a registry answers, over a connection of this machine: heads, challenges, redirects, tokens, cut bodies.
 ///
 /// The first byte says how many of the parts are a repository's documents, the last of them its manifest; those after
-/// them are answers, byte by byte, that are given before the repository's own. No error tells a secret.
+/// them are answers, byte by byte, that are given before the repository's own; in them `$HERE` is the registry's URL, and
+/// `$TOLD` what it was just told to be convinced. No error tells a secret.
 pub fn registry_answers(input: &[u8]) {
     if let Err(error) = pulled(input) {
         keeps_secrets(&*error);
@@ -42,7 +43,7 @@ fn pulled(input: &[u8]) -> Result<(), Box<dyn Error>> {
     let _playing = play(Script::new(documents, manifest, answers));
     let name: ImageName = format!("{}/team/app:v1", address()).parse().unwrap();
     let limits = RegistryLimits {
-        attempts: 2,
+        attempts: 4,
         first_pause: Duration::ZERO,
         longest_pause: Duration::from_secs(1),
         connect: Duration::from_secs(5),
@@ -116,12 +117,14 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
             "platform": {"os": "linux", "architecture": "amd64"}}]})
     .to_string();
     let token = r#"{"token":"abc","access_token":"def","expires_in":300,"issued_at":"2020-01-01T00:00:00Z"}"#;
+    let basic =
+        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"r\"\r\nContent-Length: 0\r\n\r\n";
     let bearer = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer realm=\"$HEREtoken\",service=\"s\",scope=\"repository:team/app:pull\"\r\nContent-Length: 0\r\n\r\n";
     let token = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{token}", token.len());
-    let answers: [&[&str]; 12] = [
+    let answers: [&[&str]; 14] = [
         &[],
         &[bearer, &token],
-        &["HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"r\"\r\nContent-Length: 0\r\n\r\n"],
+        &[basic],
         &[
             "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Negotiate, Bearer realm=$HEREtoken\r\n\r\n",
             "HTTP/1.1 403 Forbidden\r\n\r\n{\"errors\":[{\"code\":\"DENIED\",\"message\":\"no\"}]}",
@@ -138,6 +141,11 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         ],
         &["HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\nDocker-Content-Digest: sha256:0\r\n\r\n{"],
         &["\0\r\n\r\n"],
+        &[
+            basic,
+            "HTTP/1.1 403 Forbidden\r\n\r\n{\"errors\":[{\"code\":\"DENIED\",\"message\":\"$TOLD is not good\"}]}",
+        ],
+        &[bearer, "HTTP/1.1 403 No\r\n\r\n$TOLD"],
     ];
     let seed = |documents: &[&[u8]], answers: &[&str]| {
         let count = u8::try_from(documents.len()).unwrap();
@@ -159,7 +167,7 @@ mod tests {
     #[test]
     fn what_answers_well_is_pulled() {
         let ends: Vec<bool> = seeds().iter().map(|seed| pulled(seed).is_ok()).collect();
-        let fail = [3, 8, 9];
+        let fail = [3, 8, 9, 12, 13];
         let expected: Vec<bool> = (0..ends.len()).map(|number| !fail.contains(&number)).collect();
         assert_eq!(ends, expected);
     }

@@ -14,12 +14,12 @@ const OURS: [(u64, bool); 4] = [(4 * MIB, false), (40 * MIB, true), (127 * MIB, 
 
 /// mke2fs's: what it is asked for, and the size.
 const THEIRS: [(&[&str], &str); 6] = [
-    (&["-b", "4096"], "40M"),
+    (&["-b", "4096"], "24M"),
     (&["-b", "1024"], "6M"),
     (&["-b", "1024", "-O", "^64bit,^metadata_csum,uninit_bg"], "12M"),
     (&["-b", "4096", "-O", "^64bit,^metadata_csum,uninit_bg,^resize_inode,^has_journal"], "8M"),
-    (&["-b", "2048", "-O", "metadata_csum_seed,^flex_bg"], "60M"),
-    (&["-b", "4096", "-I", "1024", "-O", "quota,^orphan_file"], "140M"),
+    (&["-b", "2048", "-O", "metadata_csum_seed,^flex_bg"], "40M"),
+    (&["-b", "4096", "-I", "1024", "-O", "quota,^orphan_file"], "32M"),
 ];
 
 /// How many there are.

@@ -33,7 +33,7 @@ impl Image {
         let file = File::create(path).unwrap();
         file.set_len(self.bytes.len() as u64).unwrap();
         for (number, chunk) in (0..).zip(self.bytes.chunks(4096)) {
-            if chunk.iter().any(|&byte| byte != 0) {
+            if chunk != &[0; 4096][..chunk.len()] {
                 file.write_all_at(chunk, number * 4096).unwrap();
             }
         }

@@ -7,8 +7,10 @@ use std::time::Duration;
 use offshoot_oci::media_type;
 use offshoot_store::Digest;
 
+use crate::parts::replaced;
+
 /// More requests than any input should lead to: from then on, connections are closed.
-const MOST_REQUESTS: usize = 40;
+const MOST_REQUESTS: usize = 60;
 
 /// What the registry answers.
 #[derive(Default)]
@@ -27,15 +29,15 @@ impl Script {
         Self { blobs, manifest, answers, requests: 0 }
     }
 
-    /// All bytes of the next answer.
-    fn answer(&mut self, path: &str, offset: Option<usize>) -> Vec<u8> {
+    /// All bytes of the next answer. `told` is what the client wants to be believed by.
+    fn answer(&mut self, path: &str, offset: Option<usize>, told: &str) -> Vec<u8> {
         self.requests += 1;
         assert!(self.requests < 2 * MOST_REQUESTS, "there is no end of requests: {path}");
         if self.requests > MOST_REQUESTS {
             return Vec::new();
         }
         if let Some(answer) = self.answers.pop_front() {
-            return answer;
+            return replaced(&answer, b"$TOLD", told.as_bytes());
         }
         let name = path.rsplit('/').next().unwrap_or_default();
         let body = match self.blobs.get(name) {
@@ -109,7 +111,7 @@ fn serve(mut stream: TcpStream) -> std::io::Result<()> {
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let path = line.split_whitespace().nth(1).unwrap_or_default().to_owned();
-    let (mut offset, mut length) = (None, 0);
+    let (mut offset, mut length, mut told) = (None, 0, String::new());
     loop {
         line.clear();
         reader.read_line(&mut line)?;
@@ -119,13 +121,14 @@ fn serve(mut stream: TcpStream) -> std::io::Result<()> {
                 let start = value.trim().strip_prefix("bytes=").and_then(|range| range.split('-').next());
                 offset = start.and_then(|start| start.parse().ok());
             }
+            "authorization" => value.trim().clone_into(&mut told),
             "content-length" => length = value.trim().parse().unwrap_or(0),
             _ => {}
         }
     }
     reader.take(length).read_to_end(&mut Vec::new())?;
     let answer = match &mut *SCRIPT.lock().unwrap_or_else(PoisonError::into_inner) {
-        Some(script) => script.answer(&path, offset),
+        Some(script) => script.answer(&path, offset, &told),
         None => Vec::new(),
     };
     stream.write_all(&answer)

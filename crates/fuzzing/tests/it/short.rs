@@ -112,12 +112,12 @@ macro_rules! short {
 
 short! {
     document: 4000,
-    ext4_disk: 1200,
-    ext4_tree: 500,
+    ext4_disk: 700,
+    ext4_tree: 300,
     image_source: 400,
     merge: 8000,
     pack: 300,
-    pack_index: 1500,
+    pack_index: 1000,
     qcow2: 250,
     reference: 8000,
     registry_answers: 300,

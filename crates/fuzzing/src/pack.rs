@@ -1,4 +1,4 @@
-use std::io::{Cursor, Write};
+use std::io::{Cursor, Read, Write};
 use std::path::Path;
 
 use offshoot_ext4::{Options, Plan, Size};
@@ -33,6 +33,9 @@ pub fn pack(input: &[u8]) {
         _ => (tar(), None),
     };
     let compressed = made("a", &blob);
+    if let (Ok((packed, _)), Some(tar)) = (&compressed, decoded(&blob)) {
+        assert_eq!(packed.diff_id, Digest::of(&tar), "others decompress it to something else");
+    }
     if let Some(plain) = plain {
         let plain = made("b", &plain);
         match (&compressed, &plain) {
@@ -49,6 +52,17 @@ pub fn pack(input: &[u8]) {
     if let Ok((_, changes)) = compressed {
         use_changes(changes);
     }
+}
+
+/// What others take a compressed blob for. They know nothing of zeros behind it, and may stop sooner.
+fn decoded(blob: &[u8]) -> Option<Vec<u8>> {
+    let mut tar = Vec::new();
+    let read = match blob {
+        [0x1f, 0x8b, ..] => flate2::read::MultiGzDecoder::new(blob).take(TAR_BYTES).read_to_end(&mut tar),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => zstd::Decoder::new(blob).ok()?.take(TAR_BYTES).read_to_end(&mut tar),
+        _ => return None,
+    };
+    read.ok().map(|_| tar)
 }
 
 /// Packs a blob and opens the pack again.

@@ -15,11 +15,14 @@ use crate::parts::{joined, parts};
 
 /// So that a small input cannot keep a run busy for long.
 const MOST_BYTES: u64 = 4 << 20;
+/// From here on, the first byte says that a part is spoiled, and in bits 4 to 6 which.
+const SPOILS: u8 = 0x80;
 
 /// The documents of an image as an OCI layout in a directory or a tar, and as what `docker save` writes; or any tar as
 /// all of these. What is resolved is what its digests say, and its layers can be read or are refused.
 ///
-/// The first byte says which; see [`parts`] for the documents, of which the last is `index.json` or `manifest.json`.
+/// The first byte says which; see [`parts`] for the documents, of which the last is `index.json` or `manifest.json`. It
+/// may also say of one of them that it changes after it got its name.
 pub fn image_source(input: &[u8]) {
     resolved(input);
 }
@@ -29,17 +32,18 @@ fn resolved(input: &[u8]) -> usize {
     let Some((kind, rest)) = input.split_first() else { return 0 };
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("image");
+    let spoiled = (*kind >= SPOILS).then_some(usize::from(kind >> 4) % 8);
     let transports: &[&str] = match kind % 4 {
         0 => {
-            write_layout(&path, &parts(rest));
+            write_layout(&path, &parts(rest), spoiled);
             &["oci"]
         }
         1 => {
-            fs::write(&path, layout_archive(&parts(rest))).unwrap();
+            fs::write(&path, layout_archive(&parts(rest), spoiled)).unwrap();
             &["oci-archive"]
         }
         2 => {
-            fs::write(&path, docker_archive(&parts(rest))).unwrap();
+            fs::write(&path, docker_archive(&parts(rest), spoiled)).unwrap();
             &["docker-archive"]
         }
         _ => {
@@ -97,23 +101,23 @@ fn check_image(image: &SourceImage) {
 }
 
 /// Each part but the last is a blob.
-fn write_layout(directory: &Path, parts: &[Vec<u8>]) {
+fn write_layout(directory: &Path, parts: &[Vec<u8>], spoiled: Option<usize>) {
     let blobs = directory.join("blobs/sha256");
     fs::create_dir_all(&blobs).unwrap();
     fs::write(directory.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
     let Some((index, rest)) = parts.split_last() else { return };
-    for blob in rest {
-        fs::write(blobs.join(Digest::of(blob).hex()), blob).unwrap();
+    for (name, blob) in named(rest, spoiled) {
+        fs::write(blobs.join(name), blob).unwrap();
     }
     fs::write(directory.join("index.json"), index).unwrap();
 }
 
-fn layout_archive(parts: &[Vec<u8>]) -> Vec<u8> {
+fn layout_archive(parts: &[Vec<u8>], spoiled: Option<usize>) -> Vec<u8> {
     let mut tar = Tar::new();
     tar.file("oci-layout", 0o644, br#"{"imageLayoutVersion":"1.0.0"}"#);
     if let Some((index, rest)) = parts.split_last() {
-        for blob in rest {
-            tar.file(&format!("blobs/sha256/{}", Digest::of(blob).hex()), 0o644, blob);
+        for (name, blob) in named(rest, spoiled) {
+            tar.file(&format!("blobs/sha256/{name}"), 0o644, &blob);
         }
         tar.file("index.json", 0o644, index);
     }
@@ -121,12 +125,12 @@ fn layout_archive(parts: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// Each part but the last under its number, its digest, and as links to these.
-fn docker_archive(parts: &[Vec<u8>]) -> Vec<u8> {
+fn docker_archive(parts: &[Vec<u8>], spoiled: Option<usize>) -> Vec<u8> {
     let mut tar = Tar::new();
     if let Some((manifest, rest)) = parts.split_last() {
-        for (number, part) in rest.iter().enumerate() {
-            tar.file(&format!("{number}"), 0o644, part);
-            tar.hard_link(&format!("blobs/sha256/{}", Digest::of(part).hex()), &format!("{number}"));
+        for (number, (name, part)) in named(rest, spoiled).enumerate() {
+            tar.file(&format!("{number}"), 0o644, &part);
+            tar.hard_link(&format!("blobs/sha256/{name}"), &format!("{number}"));
             tar.symlink(&format!("links/{number}"), &format!("../{number}"));
         }
         tar.file("manifest.json", 0o644, manifest);
@@ -134,9 +138,23 @@ fn docker_archive(parts: &[Vec<u8>]) -> Vec<u8> {
     tar.finish()
 }
 
+/// Blobs under their digests; to the spoiled one a blank is added, which no JSON minds.
+fn named(blobs: &[Vec<u8>], spoiled: Option<usize>) -> impl Iterator<Item = (String, Vec<u8>)> {
+    blobs.iter().enumerate().map(move |(number, blob)| {
+        let blank: &[u8] = if spoiled == Some(number) { b" " } else { b"" };
+        (Digest::of(blob).hex(), [blob, blank].concat())
+    })
+}
+
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let layer = Tar::new().file("f", 0o644, b"x").unfinished();
     let (config, manifest) = (config(), manifest());
+    let one_layer = |documents: &[&Value]| {
+        let texts: Vec<Vec<u8>> =
+            documents.iter().map(|document| document.to_string().into_bytes()).collect();
+        let all: Vec<&[u8]> = [&layer[..]].into_iter().chain(texts.iter().map(Vec::as_slice)).collect();
+        joined(&all)
+    };
     let descriptor = |part: usize, media_type: &str| json!({"mediaType": media_type, "digest": format!("@{part}"), "size": format!("#{part}")});
     let mut named = descriptor(2, media_type::OCI_MANIFEST);
     named["annotations"] = json!({"org.opencontainers.image.ref.name": "v1"});
@@ -149,17 +167,13 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     ]});
     let outer = json!({"schemaVersion": 2, "manifests": [descriptor(3, media_type::OCI_INDEX)]});
     let docker = json!([{"Config": "1", "RepoTags": ["app:v1"], "Layers": ["0"]}]);
+    let path = format!("blobs/sha256/{}", Digest::of(&parts(&one_layer(&[&config]))[1]).hex());
+    let docker_by_digest = json!([{"Config": path, "RepoTags": ["app:v1"], "Layers": ["0"]}]);
     let linked = json!([{"Config": "links/1", "RepoTags": null, "Layers": ["links/0"]}]);
-    let one_layer = |documents: &[&Value]| {
-        let texts: Vec<Vec<u8>> =
-            documents.iter().map(|document| document.to_string().into_bytes()).collect();
-        let all: Vec<&[u8]> = [&layer[..]].into_iter().chain(texts.iter().map(Vec::as_slice)).collect();
-        joined(&all)
-    };
     let layout = one_layer(&[&config, &manifest, &index]);
     let indexed = one_layer(&[&config, &manifest, &nested, &outer]);
     let with = |kind: u8, bytes: &[u8]| [&[kind], bytes].concat();
-    let saved = docker_archive(&parts(&one_layer(&[&config, &docker])));
+    let saved = docker_archive(&parts(&one_layer(&[&config, &docker])), None);
     vec![
         with(0, &layout),
         with(0, &indexed),
@@ -167,9 +181,14 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         with(1, &indexed),
         with(2, &one_layer(&[&config, &docker])),
         with(2, &one_layer(&[&config, &linked])),
-        with(3, &layout_archive(&parts(&layout))),
+        with(3, &layout_archive(&parts(&layout), None)),
         with(3, &saved),
         with(3, &sample(Style::Gnu).finish()),
+        with(SPOILS | 1 << 4, &layout),
+        with(SPOILS | 2 << 4, &layout),
+        with(SPOILS | 2 << 4 | 1, &indexed),
+        with(SPOILS | 3 << 4 | 1, &indexed),
+        with(SPOILS | 1 << 4 | 2, &one_layer(&[&config, &docker_by_digest])),
         with(3, &TarEntry { link: b"b".to_vec(), ..TarEntry::new("manifest.json", b'2') }.to_bytes()),
     ]
 }
@@ -192,9 +211,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seeds_are_images() {
+    fn seeds_are_images_unless_they_are_spoiled() {
         for (number, seed) in seeds().iter().enumerate() {
-            assert!(resolved(seed) > 0, "seed {number}");
+            let whole = seed[0] < SPOILS;
+            assert_eq!(resolved(seed) > 0, whole, "seed {number}");
         }
     }
 }

@@ -55,6 +55,7 @@ pub fn ext4_disk(input: &[u8]) {
 fn grow(disk: &SparseDisk, bytes: u64, journaled: bool, interrupted: Option<u32>) -> bool {
     let Ok(plan) = Grow::plan(disk, bytes) else { return false };
     let before = inspect(disk).unwrap();
+    let counted = seal::counted(disk) == Some((before.free_blocks, before.free_inodes));
     disk.fail_after(interrupted);
     let grown = if journaled { plan.apply_journaled(disk, true) } else { plan.apply(disk) };
     disk.fail_after(None);
@@ -81,8 +82,24 @@ fn grow(disk: &SparseDisk, bytes: u64, journaled: bool, interrupted: Option<u32>
     }
     if plan.grows() {
         assert_eq!(after.state, State::Clean);
+        let sums = seal::counted(disk);
+        assert!(!counted || sums == Some((after.free_blocks, after.free_inodes)), "{sums:?}, {plan:?}");
+        if journaled {
+            grow_again(&disk.clone().settled());
+        }
     }
     true
+}
+
+/// What has grown by its journal can grow by it once more.
+fn grow_again(disk: &SparseDisk) {
+    let before = inspect(disk).unwrap();
+    let Ok(plan) = Grow::plan(disk, before.size_bytes + (200 << 20)) else { return };
+    match plan.apply_journaled(disk, true) {
+        Ok(()) => assert_eq!(inspect(disk).unwrap().size_bytes, plan.new_size_bytes()),
+        Err(GrowError::Device(_) | GrowError::NoSafeJournal { .. }) => {}
+        Err(error) => panic!("{error}: {before:?}"),
+    }
 }
 
 fn case(input: &mut Unstructured<'_>) -> Result<(SparseDisk, Deed)> {

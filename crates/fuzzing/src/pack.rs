@@ -5,7 +5,7 @@ use offshoot_ext4::{Options, Plan, Size};
 use offshoot_layer::{Error, Limits, Pack, Packed, Request, pack as pack_layer};
 use offshoot_store::Digest;
 use offshoot_testkit::layout::{SparseFormat, Style, Tar, TarEntry};
-use offshoot_tree::{BLOCK_SIZE, Change, Leaf, Merge, SourceId};
+use offshoot_tree::{BLOCK_SIZE, Change, Leaf, Merge, Metadata, SourceId};
 
 use crate::merge::check_tree;
 use crate::noise::noise;
@@ -78,9 +78,17 @@ fn make(directory: &Path, blob: &[u8]) -> Result<(Packed, Vec<Change>), Error> {
     Ok((packed, pack.into_changes()))
 }
 
-/// Contents lie within their file; the changes can be merged or are refused, and so on to the filesystem's plan.
+/// Attributes are possible and contents lie within their file; the changes can be merged or are refused, and so on to
+/// the filesystem's plan.
 pub(crate) fn use_changes(changes: Vec<Change>) {
     for change in &changes {
+        if let Change::Directory { metadata, path } | Change::Leaf { metadata, path, .. } = change {
+            assert!(metadata.mode & !Metadata::MODE_MASK == 0, "{path}: {metadata:?}");
+            assert!(metadata.mtime.nanoseconds < 1_000_000_000, "{path}: {metadata:?}");
+        }
+        if let Change::Leaf { leaf: Leaf::Symlink(target), path, .. } = change {
+            assert!(!target.is_empty() && !target.contains(&0), "{path}: {target:?}");
+        }
         let Change::Leaf { leaf: Leaf::File(content), path, .. } = change else { continue };
         let blocks = content.size.div_ceil(BLOCK_SIZE);
         let end = content.extents.last().map_or(0, |extent| extent.logical_block + extent.block_count);

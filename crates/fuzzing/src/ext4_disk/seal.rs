@@ -39,7 +39,7 @@ impl Places {
         let block_bytes = 1024 << word(0x18).min(6);
         let descriptors = (word(0x14) + 1) * block_bytes;
         let descriptor_bytes = if u32_at(disk, 0x60) & SIXTY_FOUR_BIT != 0 { half(0xfe) } else { 32 };
-        let blocks = word(0x4);
+        let blocks = word(0x4) - word(0x14).min(word(0x4));
         let groups = blocks.div_ceil(word(0x20).max(1));
         let inodes = u64::from(u32::from_le_bytes(disk.bytes(descriptors + 8))) * block_bytes;
         let mut places =
@@ -115,6 +115,22 @@ impl Places {
     fn put(&self, disk: &SparseDisk, at: u64, bytes: &[u8]) {
         let _ = disk.put(at, bytes);
     }
+}
+
+/// The free blocks and inodes that all group descriptors together have.
+pub(super) fn counted(disk: &SparseDisk) -> Option<(u64, u64)> {
+    let places = Places::of(disk);
+    let half =
+        |group, at| u64::from(u16::from_le_bytes(disk.bytes(places.offset(&Place::Descriptor(group, at)))));
+    let wide = |group, low, high| {
+        half(group, low) + if places.descriptor_bytes >= 64 { half(group, high) << 16 } else { 0 }
+    };
+    let groups = 0..places.groups;
+    (places.groups < 10_000).then(|| {
+        groups
+            .map(|group| (wide(group, 0xc, 0x2c), wide(group, 0xe, 0x2e)))
+            .fold((0, 0), |sum, group| (sum.0 + group.0, sum.1 + group.1))
+    })
 }
 
 fn u32_at(disk: &SparseDisk, at: u64) -> u32 {

@@ -82,6 +82,7 @@ fn grow(disk: &SparseDisk, bytes: u64, journaled: bool, interrupted: Option<u32>
     }
     if plan.grows() {
         assert_eq!(after.state, State::Clean);
+        assert!(seal::backup_agrees(disk), "{plan:?}");
         let sums = seal::counted(disk);
         assert!(!counted || sums == Some((after.free_blocks, after.free_inodes)), "{sums:?}, {plan:?}");
         if journaled {

@@ -133,6 +133,15 @@ pub(super) fn counted(disk: &SparseDisk) -> Option<(u64, u64)> {
     })
 }
 
+/// Whether the first backup of the superblock, that of group 1, knows the filesystem's size.
+pub(super) fn backup_agrees(disk: &SparseDisk) -> bool {
+    let block_bytes = 1024 << u32_at(disk, 0x18);
+    let start = u64::from(u32_at(disk, 0x14)) + u64::from(u32_at(disk, 0x20));
+    let blocks = u32_at(disk, 0x4);
+    let backup = u32::from_le_bytes(disk.bytes(start * block_bytes + 0x4));
+    start >= u64::from(blocks) || backup == blocks
+}
+
 fn u32_at(disk: &SparseDisk, at: u64) -> u32 {
     u32::from_le_bytes(disk.bytes(SUPERBLOCK + at))
 }

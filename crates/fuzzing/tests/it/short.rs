@@ -112,7 +112,7 @@ macro_rules! short {
 
 short! {
     document: 4000,
-    ext4_disk: 600,
+    ext4_disk: 400,
     ext4_tree: 300,
     image_source: 400,
     merge: 8000,

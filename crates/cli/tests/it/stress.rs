@@ -176,10 +176,13 @@ impl Person<'_> {
         let id = self.vm(vm);
         if let Some(clone) = &self.vms[usize::from(vm)] {
             let arguments: Vec<&str> = clone.made_by.iter().map(String::as_str).collect();
-            // A name may stand for something else now.
-            let moved = arguments[1] == self.snapshot_name()
-                && self.snapshot.as_ref().is_none_or(|snapshot| snapshot.id != clone.template.id);
-            let codes: &[i32] = if !moved { &[0] } else { &[3, 4] };
+            // A name may stand for something else now. For nothing, it would be taken for an image, of a network.
+            let by_name = arguments[1] == self.snapshot_name();
+            let codes: &[i32] = match &self.snapshot {
+                None if by_name => return,
+                Some(snapshot) if by_name && snapshot.id != clone.template.id => &[4],
+                _ => &[0],
+            };
             if let Some(path) = self.run(&arguments, codes) {
                 assert_eq!(Path::new(&path), clone.disk, "{arguments:?}");
             }
@@ -191,10 +194,12 @@ impl Person<'_> {
             Of::Snapshot => self.snapshot_name(),
         };
         let mut arguments = vec!["clone", &name, &id, "--strategy", strategy];
+        // Who knows how large a snapshot is by now.
+        let larger = larger && !matches!(of, Of::Snapshot);
         arguments.extend(larger.then_some("--size=700M"));
         arguments.extend(ephemeral.then_some("--ephemeral"));
         if matches!(of, Of::Snapshot) && self.snapshot.is_none() {
-            // Nothing of that name: then it is taken for an image, which no network has.
+            // Nothing of that name.
             assert!(run(self.small, &["inspect", &name]).status.code() == Some(3));
             return;
         }

@@ -13,14 +13,23 @@ use seal::{Place, Places};
 /// How many inputs there are to one that e2fsck judges.
 const JUDGED: u64 = 128;
 
+/// Bytes at a place that are not what they were.
+#[derive(Debug)]
+struct Damage {
+    offset: u64,
+    bytes: Vec<u8>,
+}
+
 /// What is done to a filesystem.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Deed {
-    /// Interrupted at a write, where there is a number, and finished then.
+    /// Interrupted at a write, where there is a number; then something may be damaged, and it is finished.
     Grow {
         bytes: u64,
         journaled: bool,
         interrupted: Option<u32>,
+        then: Vec<Damage>,
+        sealed: bool,
     },
     Finish,
     SetUuid([u8; 16]),
@@ -36,12 +45,19 @@ pub fn ext4_disk(input: &[u8]) {
     let before = inspect(&disk);
     let judged = judge::asked(input, JUDGED) && before.is_ok();
     let was_whole = judged && judge::e2fsck(&disk).is_ok();
-    let done = match deed {
-        Deed::Grow { bytes, journaled, interrupted } => grow(&disk, bytes, journaled, interrupted),
+    let done = match &deed {
+        Deed::Grow { bytes, journaled, interrupted, then, sealed } => {
+            let grown = grow(&disk, *bytes, *journaled, *interrupted, then.is_empty());
+            if *journaled && interrupted.is_some() && !then.is_empty() {
+                finish_damaged(&disk, then, *sealed);
+                return;
+            }
+            grown
+        }
         Deed::Finish => finish_grow(&disk, true).is_ok(),
         Deed::SetUuid(uuid) => {
-            let done = set_uuid(&disk, uuid).is_ok();
-            assert!(!done || inspect(&disk).unwrap().uuid == uuid);
+            let done = set_uuid(&disk, *uuid).is_ok();
+            assert!(!done || inspect(&disk).unwrap().uuid == *uuid);
             done
         }
     };
@@ -51,8 +67,38 @@ pub fn ext4_disk(input: &[u8]) {
     }
 }
 
-/// Whether it grew, or was found as it was.
-fn grow(disk: &SparseDisk, bytes: u64, journaled: bool, interrupted: Option<u32>) -> bool {
+/// What a guest, or a bad disk, has made of an interrupted growth.
+fn finish_damaged(disk: &SparseDisk, then: &[Damage], sealed: bool) {
+    let places = Places::of(disk);
+    then.iter().for_each(|damage| damage.put(disk));
+    if sealed {
+        places.seal(disk);
+    }
+    if finish_grow(disk, true).is_ok_and(|finished| finished != Finished::Nothing) {
+        assert_eq!(inspect(disk).unwrap().state, State::Clean);
+    }
+}
+
+impl Damage {
+    fn any(input: &mut Unstructured<'_>, places: &Places) -> Result<Self> {
+        let offset = places.offset(&place(input)?);
+        let length = *input.choose(&[1, 1, 2, 4, 8])?;
+        let bytes = match input.int_in_range(0..=3)? {
+            0 => vec![0; length],
+            1 => vec![0xff; length],
+            _ => input.bytes(length)?.to_vec(),
+        };
+        Ok(Self { offset, bytes })
+    }
+
+    /// What lies beyond the end stays as it is.
+    fn put(&self, disk: &SparseDisk) {
+        let _ = disk.put(self.offset, &self.bytes);
+    }
+}
+
+/// Whether it grew, or was found as it was. Where it was interrupted, it is finished only if that is asked for.
+fn grow(disk: &SparseDisk, bytes: u64, journaled: bool, interrupted: Option<u32>, finish: bool) -> bool {
     let Ok(plan) = Grow::plan(disk, bytes) else { return false };
     let before = inspect(disk).unwrap();
     let counted = seal::counted(disk) == Some((before.free_blocks, before.free_inodes));
@@ -62,7 +108,7 @@ fn grow(disk: &SparseDisk, bytes: u64, journaled: bool, interrupted: Option<u32>
     let after = match grown {
         Ok(()) => inspect(disk).unwrap(),
         // What is interrupted without a journal is of no use.
-        Err(GrowError::Device(_)) if journaled => {
+        Err(GrowError::Device(_)) if journaled && finish => {
             let after = match finish_grow(disk, true) {
                 Ok(Finished::Completed) => plan.new_size_bytes(),
                 Ok(_) => before.size_bytes,
@@ -104,13 +150,15 @@ fn grow_again(disk: &SparseDisk) {
 }
 
 fn case(input: &mut Unstructured<'_>) -> Result<(SparseDisk, Deed)> {
-    let deed = match input.int_in_range(0..=7)? {
+    let mut deed = match input.int_in_range(0..=7)? {
         0 => Deed::Finish,
         1 => Deed::SetUuid(input.arbitrary()?),
         _ => Deed::Grow {
             bytes: (1 << input.int_in_range(20..=38)?) + input.int_in_range(0..=1 << 28)?,
             journaled: input.arbitrary()?,
             interrupted: if input.ratio(1, 4)? { Some(input.int_in_range(0..=40)?) } else { None },
+            then: Vec::new(),
+            sealed: input.arbitrary()?,
         },
     };
     let choice = input.int_in_range(0..=15)?;
@@ -124,15 +172,12 @@ fn case(input: &mut Unstructured<'_>) -> Result<(SparseDisk, Deed)> {
     let places = Places::of(&disk);
     let sealed = !input.ratio(1, 8)?;
     for _ in 0..input.int_in_range(0..=6)? {
-        let offset = places.offset(&place(input)?);
-        let length = *input.choose(&[1, 1, 2, 4, 8])?;
-        let bytes: Vec<u8> = match input.int_in_range(0..=3)? {
-            0 => vec![0; length],
-            1 => vec![0xff; length],
-            _ => input.bytes(length)?.to_vec(),
-        };
-        // What lies beyond the end stays as it is.
-        let _ = disk.put(offset, &bytes);
+        Damage::any(input, &places)?.put(&disk);
+    }
+    if let Deed::Grow { interrupted: Some(_), then, .. } = &mut deed {
+        for _ in 0..input.int_in_range(0..=4)? {
+            then.push(Damage::any(input, &places)?);
+        }
     }
     if sealed {
         places.seal(&disk);

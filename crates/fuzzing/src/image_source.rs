@@ -21,8 +21,8 @@ const SPOILS: u8 = 0x80;
 /// The documents of an image as an OCI layout in a directory or a tar, and as what `docker save` writes; or any tar as
 /// all of these. What is resolved is what its digests say, and its layers can be read or are refused.
 ///
-/// The first byte says which; see [`parts`] for the documents, of which the last is `index.json` or `manifest.json`. It
-/// may also say of one of them that it changes after it got its name.
+/// The first byte says which, and may say of one document that it changes after it got its name. Between documents
+/// stands a line of `%%`; `"@0"` in one of them is the digest of the first. The last is `index.json` or `manifest.json`.
 pub fn image_source(input: &[u8]) {
     resolved(input);
 }

@@ -67,7 +67,7 @@ impl Error {
             Self::Vmm(_) => 8,
             Self::Unread { .. } => 5,
             Self::Room { .. } => 6,
-            Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => 6,
+            Self::File { source, .. } | Self::Output(source) if is_full(source) => 6,
             Self::NoHome
             | Self::Output(_)
             | Self::File { .. }
@@ -76,6 +76,10 @@ impl Error {
             | Self::Json(_) => 1,
         }
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn library_code(error: &offshoot::Error) -> u8 {

@@ -9,10 +9,12 @@
 //! }
 //! ```
 
+mod appliance;
 mod cpio;
 mod kernel;
 mod machine;
 
+pub use appliance::{Appliance, Running};
 pub use machine::{Boot, Booted};
 
 use crate::oracle;

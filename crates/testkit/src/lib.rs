@@ -16,6 +16,7 @@ mod mount;
 mod reflink;
 mod scratch;
 mod sha256;
+mod write_log;
 
 pub use listing::{Entry, Ignore, Kind, Listing};
 pub use locked::Locked;
@@ -23,3 +24,4 @@ pub use mount::LoopMount;
 pub use reflink::reflink_supported;
 pub use scratch::{Filesystem, ScratchFilesystem, memory_directory, scratch_directory, target_directory};
 pub use sha256::{Sha256, sha256, sha256_file};
+pub use write_log::WriteLog;

@@ -1,13 +1,25 @@
+use std::collections::BTreeSet;
+
 /// A cpio archive in the `newc` format, as the kernel takes it for its initial root.
 #[derive(Debug, Default)]
 pub(super) struct Cpio {
     bytes: Vec<u8>,
+    made: BTreeSet<String>,
     inodes: u32,
 }
 
 impl Cpio {
     pub(super) fn directory(&mut self, path: &str) {
         self.member(path, 0o040_755, b"");
+    }
+
+    /// The directories that a path is in, once each.
+    pub(super) fn directories(&mut self, path: &str) {
+        for (end, _) in path.match_indices('/') {
+            if self.made.insert(path[..end].to_owned()) {
+                self.directory(&path[..end]);
+            }
+        }
     }
 
     pub(super) fn file(&mut self, path: &str, mode: u32, contents: &[u8]) {

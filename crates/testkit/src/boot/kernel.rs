@@ -4,16 +4,9 @@ use std::path::{Path, PathBuf};
 
 use crate::{Locked, oracle, target_directory};
 
-/// What a disk on a virtio bus and its filesystem need, in the order of their insertion.
-const MODULES: [&str; 7] = [
-    "virtio_ring",
-    "virtio",
-    "virtio_pci_modern_dev",
-    "virtio_pci_legacy_dev",
-    "virtio_pci",
-    "virtio_blk",
-    "ext4",
-];
+/// What a disk on a virtio bus needs, in the order of their insertion; its filesystem follows.
+const MODULES: [&str; 6] =
+    ["virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci", "virtio_blk"];
 
 /// Packages that depend on the newest kernel: Debian's, Ubuntu's.
 const PACKAGES: [&str; 2] = ["linux-image-cloud-amd64", "linux-image-virtual"];
@@ -27,17 +20,17 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    /// The kernel in the target directory; fetched with apt-get the first time.
-    pub(super) fn obtain() -> Self {
+    /// The kernel in the target directory, with modules for that filesystem; fetched with apt-get the first time.
+    pub(super) fn obtain(filesystem: &str) -> Self {
         let directory = target_directory().join("oracles").join("kernel");
         let _lock = Locked::new(&directory.with_extension("lock"));
         if !directory.is_dir() {
             fetch(&directory);
         }
-        Self::open(&directory)
+        Self::open(&directory, filesystem)
     }
 
-    fn open(directory: &Path) -> Self {
+    fn open(directory: &Path, filesystem: &str) -> Self {
         let boot = directory.join("boot");
         let image = list(&boot)
             .into_iter()
@@ -50,7 +43,7 @@ impl Kernel {
             find_modules(&release, &mut available);
         }
         let mut modules = Vec::new();
-        for name in MODULES {
+        for name in MODULES.into_iter().chain([filesystem]) {
             insert(name, &available, &mut modules);
         }
         Self { image, modules }

@@ -90,7 +90,7 @@ impl Boot {
     ///
     /// Where the machine does not get as far as the script's end within its time; says what was on the console.
     pub fn run(&self, script: &str) -> Booted {
-        let kernel = Kernel::obtain();
+        let kernel = Kernel::obtain("ext4");
         let directory = tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary directory: {error}"));
         let initramfs = directory.path().join("initramfs");
         fs::write(&initramfs, self.initramfs(&kernel, script)).unwrap_or_else(|error| panic!("{error}"));

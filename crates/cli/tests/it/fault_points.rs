@@ -1,0 +1,131 @@
+//! At which system calls the disk of a command can fail it, and how.
+
+use std::collections::{HashMap, HashSet};
+
+/// What takes space: it can be full, or all that a user may have.
+const TAKE_SPACE: [&str; 22] = [
+    "openat",
+    "write",
+    "writev",
+    "pwrite64",
+    "pwritev",
+    "ftruncate",
+    "fallocate",
+    "mkdir",
+    "mkdirat",
+    "mknodat",
+    "rename",
+    "renameat2",
+    "link",
+    "linkat",
+    "symlinkat",
+    "ioctl",
+    "copy_file_range",
+    "fsync",
+    "fdatasync",
+    "fsetxattr",
+    "lsetxattr",
+    "syncfs",
+];
+
+/// What else asks something of the disk.
+const USE_DISK: [&str; 23] = [
+    "openat2",
+    "read",
+    "readv",
+    "pread64",
+    "preadv",
+    "lseek",
+    "getdents64",
+    "statx",
+    "newfstatat",
+    "unlink",
+    "unlinkat",
+    "rmdir",
+    "chmod",
+    "fchmod",
+    "fchmodat",
+    "fchown",
+    "fchownat",
+    "utimensat",
+    "flock",
+    "close",
+    "statfs",
+    "fstatfs",
+    "fgetxattr",
+];
+
+/// What its caller need not hear of: it only tidies up, or helps.
+const ADVISORY: [&str; 6] = ["close", "unlink", "unlinkat", "rmdir", "fadvise64", "getdents64"];
+
+/// The call of that name with that number, counted from one in each thread, fails so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    call: String,
+    number: u32,
+    pub(crate) error: &'static str,
+}
+
+impl Fault {
+    /// For strace.
+    pub(crate) fn injection(&self) -> [String; 2] {
+        let Self { call, number, error } = self;
+        [format!("trace={call}"), format!("inject={call}:error={error}:when={number}")]
+    }
+
+    /// Whether it leaves what the command would have tidied up.
+    pub(crate) fn is_advisory(&self) -> bool {
+        ADVISORY.contains(&self.call.as_str())
+    }
+}
+
+/// For strace: all calls that can fail, with the paths of their files.
+pub(crate) fn calls() -> String {
+    format!("trace={},{}", TAKE_SPACE.join(","), USE_DISK.join(","))
+}
+
+/// How a command can fail, of which this is the trace: at each call on something in that directory.
+pub(crate) fn faults(trace: &str, directory: &str) -> Vec<Fault> {
+    let mut numbers = HashMap::new();
+    // Nothing is written back when they are closed, so that it cannot fail; std would panic.
+    let mut directories = HashSet::new();
+    let mut faults: Vec<Fault> = Vec::new();
+    for line in trace.lines() {
+        let Some((thread, call)) = line.split_once(' ') else { continue };
+        let Some((name, arguments)) = call.trim_start().split_once('(') else { continue };
+        let takes_space = TAKE_SPACE.contains(&name);
+        if !takes_space && !USE_DISK.contains(&name) {
+            continue;
+        }
+        let number = numbers.entry((thread, name)).or_insert(0);
+        *number += 1;
+        // The path of the descriptor that is opened, or closed.
+        let path = |text: &str| Some(text.rsplit_once('<')?.1.split_once('>')?.0.to_owned());
+        if arguments.contains("O_DIRECTORY") {
+            directories.extend(path(arguments));
+        }
+        let on_disk = arguments.contains(directory);
+        if !on_disk || (name == "close" && path(arguments).is_some_and(|path| directories.contains(&path))) {
+            continue;
+        }
+        let takes_space = match name {
+            "openat" => ["O_CREAT", "O_TMPFILE"].iter().any(|flag| arguments.contains(flag)),
+            "ioctl" => arguments.contains("CLONE"),
+            _ => takes_space,
+        };
+        // All that is full is alike: the first call of each kind is enough for the second.
+        let errors: &[&'static str] = match (takes_space, *number) {
+            (true, 1) => &["EIO", "ENOSPC", "EDQUOT"],
+            (true, _) => &["EIO", "ENOSPC"],
+            (false, _) => &["EIO"],
+        };
+        for &error in errors {
+            let fault = Fault { call: name.to_owned(), number: *number, error };
+            // Threads may come to the same.
+            if !faults.contains(&fault) {
+                faults.push(fault);
+            }
+        }
+    }
+    faults
+}

@@ -17,15 +17,18 @@ pub(super) fn run(arguments: &Arguments, gc: &GcArguments) -> Result<(), Error> 
     if arguments.format == Format::Plain && !arguments.quiet && !plan.kept.is_empty() {
         say(&format!("offshoot: kept: {}", collection::kept(&plan)));
     }
-    let failed = done.into_iter().flat_map(|done| done.entries).find_map(|entry| match entry.outcome {
+    let (entries, found_later) = done.map_or_else(Default::default, |done| (done.entries, done.problems));
+    let failed = entries.into_iter().find_map(|entry| match entry.outcome {
         CollectionOutcome::Failed(error) => Some(error),
         _ => None,
     });
     if let Some(error) = failed {
         return Err(error.into());
     }
-    let count = plan.problems.len();
-    if let Some(first) = plan.problems.into_iter().next() {
+    // Whatever could not be read at first cannot the second time either.
+    let problems = if plan.problems.is_empty() { found_later } else { plan.problems };
+    let count = problems.len();
+    if let Some(first) = problems.into_iter().next() {
         return Err(Error::Unread { count, first: first.into() });
     }
     match plan.room {

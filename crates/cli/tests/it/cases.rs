@@ -52,9 +52,11 @@ impl Case {
         words.collect()
     }
 
-    /// Whether a command is done for good that has left this: what it writes outside of the store it does not write again.
+    /// Whether a command is done for good that has left this: what is outside of the store it does not write again, and what is
+    /// removed it does not find.
     pub(crate) fn done(&self, left: &Left, made: &Left) -> bool {
-        self.command.contains(&"OUT") && left == made
+        let once = self.command.contains(&"OUT") || self.command.first() == Some(&"remove");
+        once && left == made
     }
 
     /// Takes away what the command made, and what else was made of what it made.
@@ -451,3 +453,29 @@ pub(crate) const UNPACK: Case = Case { command: &["unpack", "IMAGE", "OUT"], ..P
 
 pub(crate) const CLONE_AS_A_DIRECTORY: Case =
     Case { command: &["clone", "base", "vm", "--as", "dir"], undo: release, ..PULL };
+
+/// A template that nobody needs: its name has moved on, and it is older than the grace period.
+fn unneeded(small: &Small) {
+    image(small);
+    let import = small.directory.join("unneeded.ext4");
+    if !import.exists() {
+        oracle::run(oracle::command("cp").arg("--no-preserve=mode").arg(&small.template).arg(&import));
+        disks::scribble(&import, SIZE, 3);
+    }
+    small.store.run(&["import", "moving", import.to_str().unwrap()]);
+    small.store.run(&["import", "moving", small.template.to_str().unwrap()]);
+    small.store.run(&["pull", &PULL.words(small)[1]]);
+    small.store.run(&["remove", &PULL.words(small)[1]]);
+}
+
+pub(crate) const COLLECT: Case =
+    Case { prepare: unneeded, command: &["gc", "--grace", "0s"], points: 12, ..PULL };
+
+pub(crate) const REMOVE: Case = Case {
+    prepare: |small| {
+        image(small);
+        small.store.run(&["build", &PULL.words(small)[1], "--name", "name"]);
+    },
+    command: &["remove", "IMAGE"],
+    ..PULL
+};

@@ -55,8 +55,9 @@ const USE_DISK: [&str; 23] = [
     "fgetxattr",
 ];
 
-/// What its caller need not hear of: it only tidies up, or helps.
-const ADVISORY: [&str; 6] = ["close", "unlink", "unlinkat", "rmdir", "fadvise64", "getdents64"];
+/// Where these fail, what the command would have tidied up is left to a collection: they are part of that, or without them it
+/// cannot be known whether what is in its place will last.
+const TIDY_UP: [&str; 7] = ["close", "unlink", "unlinkat", "rmdir", "getdents64", "openat2", "fsync"];
 
 /// The call of that name with that number, counted from one in each thread, fails so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,9 +74,9 @@ impl Fault {
         [format!("trace={call}"), format!("inject={call}:error={error}:when={number}")]
     }
 
-    /// Whether it leaves what the command would have tidied up.
-    pub(crate) fn is_advisory(&self) -> bool {
-        ADVISORY.contains(&self.call.as_str())
+    /// Whether the command may leave what it would have tidied up.
+    pub(crate) fn may_leave_staging(&self) -> bool {
+        TIDY_UP.contains(&self.call.as_str())
     }
 }
 

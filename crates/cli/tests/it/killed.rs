@@ -201,3 +201,13 @@ fn clone_as_a_directory() {
 fn unpack() {
     kill(&cases::UNPACK);
 }
+
+#[test]
+fn collect() {
+    kill(&cases::COLLECT);
+}
+
+#[test]
+fn remove() {
+    kill(&cases::REMOVE);
+}

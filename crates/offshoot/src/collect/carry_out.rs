@@ -20,6 +20,8 @@ pub struct Collection {
     pub entries: Vec<Collected>,
     /// How many bytes were freed, by the plan's sums.
     pub bytes: u64,
+    /// Records that could not be read when they were read once more: what they might speak of stays.
+    pub problems: Vec<Error>,
 }
 
 /// What became of one entry of a plan.
@@ -71,6 +73,7 @@ impl Store {
         let mut templates = Vec::new();
         let mut packs_and_blobs = Vec::new();
         let mut digests = Vec::new();
+        let mut problems = Vec::new();
         for (index, entry) in plan.entries.iter().enumerate() {
             match &entry.target {
                 Target::Leftover(leftover) => {
@@ -94,7 +97,7 @@ impl Store {
         // Templates before what only they refer to.
         for phase in [templates, packs_and_blobs] {
             for claimed in phase.chunks(MAX_CLAIMS) {
-                self.collect_claimed(plan, claimed, &mut outcomes)?;
+                problems.extend(self.collect_claimed(plan, claimed, &mut outcomes)?);
             }
         }
         for index in digests {
@@ -115,16 +118,17 @@ impl Store {
             true => plan.bytes,
             false => entries.iter().filter(removed).map(|collected| collected.entry.bytes).sum(),
         };
-        Ok(Collection { entries, bytes })
+        Ok(Collection { entries, bytes, problems })
     }
 
-    /// Removes entries of the plan that others may use: those that nobody uses, and to which nothing refers even then.
+    /// Removes entries of the plan that others may use: those that nobody uses, and to which nothing refers even then. Gives
+    /// the problems with the records that say so.
     fn collect_claimed(
         &self,
         plan: &CollectionPlan,
         indices: &[usize],
         outcomes: &mut [Option<CollectionOutcome>],
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<Error>, Error> {
         let mut claims = Vec::with_capacity(indices.len());
         for &index in indices {
             let claimed = match &plan.entries[index].target {
@@ -170,7 +174,7 @@ impl Store {
             let removed = staging.discard().map(|()| true);
             outcomes[index] = Some(outcome(removed.map_err(Error::from)));
         }
-        Ok(())
+        Ok(records.problems)
     }
 
     /// Releases a clone whose session's process is gone, unless its VM still runs.

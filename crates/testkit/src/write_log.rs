@@ -82,11 +82,12 @@ impl WriteLog {
         }
     }
 
-    /// Where one can cut: behind each request of the machine's.
+    /// Where there is something to lose: behind each request that writes.
     pub fn positions(&self) -> Vec<u64> {
         let log = File::open(&self.log).unwrap_or_else(|error| panic!("{}: {error}", self.log.display()));
         let entries = self.entries(&log, u64::MAX);
-        entries.iter().map(|entry| entry.data + logged_bytes(entry)).collect()
+        let writing = entries.iter().filter(|entry| entry.length > 0 && entry.flags & DISCARD == 0);
+        writing.map(|entry| entry.data + logged_bytes(entry)).collect()
     }
 
     /// All requests that are in the log as a whole before that position.

@@ -11,6 +11,7 @@ use offshoot_testkit::{Filesystem, ScratchFilesystem, Sha256, oracle, sha256, sh
 use serde_json::Value;
 
 use crate::disks::{self, Raw};
+use crate::program::Store;
 use crate::small::{SIZE, Small};
 
 /// A command that changes something.
@@ -145,7 +146,7 @@ fn entry(path: &str) -> &str {
 }
 
 /// All files that are visible in the directory's `store` and `out`, and what is in them, except for when they were made,
-/// which id was drawn, and what the filesystem can do.
+/// which id was drawn, and what depends on the filesystem.
 pub(crate) fn files(directory: &Path) -> BTreeMap<String, Sha256> {
     let mut files = BTreeMap::new();
     let drawn = drawn_ids(directory);
@@ -166,7 +167,7 @@ pub(crate) fn files(directory: &Path) -> BTreeMap<String, Sha256> {
             let record = is_record.then(|| serde_json::from_slice::<Value>(&fs::read(&path).unwrap()));
             let digest = match record {
                 Some(Ok(mut record)) => {
-                    for field in ["created_at", "pulled_at", "strategy"] {
+                    for field in ["created_at", "pulled_at", "strategy", "checksum", "checksums"] {
                         record.as_object_mut().unwrap().remove(field);
                     }
                     sha256(named(&record.to_string()).as_bytes())
@@ -194,9 +195,20 @@ fn drawn_ids(directory: &Path) -> Vec<(String, String)> {
 /// What the clone's disk holds, if there is a clone; `Some(None)` where its disk is damaged, as it may be.
 pub(crate) type Contents = Option<Option<Sha256>>;
 
+/// Everything in the store is as it was written.
+pub(crate) fn verified(store: &Store, what: &str) {
+    let mut verify = store.command(&["verify", "-q"]);
+    let output = oracle::output(&mut verify);
+    assert!(output.status.success(), "{what}: {}", oracle::describe(&verify, &output));
+}
+
 /// Looks at all that there is in the store before another command tidies it up.
 pub(crate) fn look_if_any(small: &Small, case: &Case, what: &str) -> Left {
     templates_are_whole(small, what);
+    // What is damaged is so on purpose.
+    if case.outcome != Outcome::NewOrDamaged {
+        verified(&small.store, what);
+    }
     if case.outcome == Outcome::Whole {
         return Left { clone: None, files: files(&small.directory) };
     }
@@ -468,8 +480,7 @@ fn unneeded(small: &Small) {
     small.store.run(&["remove", &PULL.words(small)[1]]);
 }
 
-pub(crate) const COLLECT: Case =
-    Case { prepare: unneeded, command: &["gc", "--grace", "0s"], points: 12, ..PULL };
+pub(crate) const COLLECT: Case = Case { prepare: unneeded, command: &["gc", "-q", "--grace", "0s"], ..PULL };
 
 pub(crate) const REMOVE: Case = Case {
     prepare: |small| {

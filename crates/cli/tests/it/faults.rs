@@ -4,12 +4,12 @@
 use std::collections::hash_map::RandomState;
 use std::fs;
 use std::hash::BuildHasher;
+use std::process::{Command, Output};
 
 use offshoot_testkit::{Filesystem, oracle};
 
 use crate::cases::{self, Case, Outcome, look, look_if_any, on_filesystem, soak};
 use crate::fault_points::{self, Fault};
-use crate::program::failure;
 use crate::small::{Small, traced};
 
 const NO_SPACE: i32 = 6;
@@ -60,8 +60,8 @@ fn fail_everywhere(case: &Case, small: &Small, place: &str) {
             assert!(done, "{what}: it says that it is done: {left}");
         } else {
             failed += 1;
-            let (message, code) = failure(&output, &strace);
-            assert!(message.starts_with("offshoot: ") && code != 101, "{what}: {code} {message}");
+            let (message, code) = one_line(&output, &strace);
+            assert!(message.starts_with("offshoot: "), "{what}: {code} {message}");
             let full = matches!(fault.error, "ENOSPC" | "EDQUOT");
             assert!(!full || code == NO_SPACE, "{what}: {code} {message}");
             assert!(left.is_of(case.outcome, &before, &made), "{what}: {left}");
@@ -78,6 +78,14 @@ fn fail_everywhere(case: &Case, small: &Small, place: &str) {
         case.undo(small, &before);
     }
     println!("{place}: {command:?}: {failed} failed, {succeeded} went on");
+}
+
+/// What it says, and its exit code; its result may have been printed before.
+fn one_line(output: &Output, command: &Command) -> (String, i32) {
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(stderr.lines().count(), 1, "{}", oracle::describe(command, output));
+    let code = output.status.code();
+    (stderr, code.unwrap_or_else(|| panic!("{}", oracle::describe(command, output))))
 }
 
 /// All of them in the long form, else a few.

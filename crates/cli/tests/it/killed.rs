@@ -45,7 +45,7 @@ fn kill_everywhere(case: &Case, small: &Small, place: &str) {
     small.nothing_unfinished("untouched");
     case.undo(small, &prepared);
     let points = kill_points::points(&fs::read_to_string(&trace).unwrap(), soak());
-    assert!(points.len() > 3, "{points:?}");
+    assert!(!points.is_empty(), "nothing changes");
 
     let run_killed = |point: &Point| {
         let injection = point.injection();

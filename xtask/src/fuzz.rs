@@ -17,7 +17,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let Some(options) = Options::parse(arguments)? else { return Ok(()) };
     let start = Instant::now();
     let targets = chosen(&options.targets)?;
-    build()?;
+    build(&options.targets)?;
     let seeds = offshoot_testkit::scratch_directory();
     run::run(
         cargo(&["run", "--quiet", "--package", "offshoot-fuzzing", "--example", "seeds", "--"])
@@ -76,9 +76,18 @@ fn in_cargo_home() -> bool {
     home.is_some_and(|home| home.join("bin/cargo-fuzz").is_file())
 }
 
-/// Without a sanitizer: these are for nightly compilers, and look for what safe code does not do.
-fn build() -> Result<(), Failure> {
-    run::run(cargo_fuzz("build").args(["--sanitizer", "none"]))
+/// Builds those that were asked for, or all at once. Without a sanitizer: these are for nightly compilers, and look for
+/// what safe code does not do.
+fn build(wanted: &[String]) -> Result<(), Failure> {
+    let command = |target: Option<&String>| {
+        let mut command = cargo_fuzz("build");
+        command.args(["--sanitizer", "none"]).args(target);
+        command
+    };
+    if wanted.is_empty() {
+        return run::run(&mut command(None));
+    }
+    wanted.iter().try_for_each(|target| run::run(&mut command(Some(target))))
 }
 
 /// Runs all targets, as many at once as were asked for.

@@ -180,6 +180,11 @@ pub(crate) enum Command {
     /// Say what in the store is not as it was written: all of it, or what is named
     #[command(after_help = VERIFY_EXAMPLES)]
     Verify(VerifyArguments),
+    /// Try what this host can do for a store, and say what is missing; nothing is left behind
+    Doctor {
+        #[command(flatten)]
+        resize2fs: Resize2fsArgument,
+    },
     /// Keep credentials for a registry, once it has taken them
     Login {
         /// The registry, like registry.example.com:5000

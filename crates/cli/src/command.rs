@@ -2,6 +2,7 @@ mod build;
 mod clone;
 mod df;
 mod disk;
+mod doctor;
 mod documentation;
 mod gc;
 mod import;
@@ -52,6 +53,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
         Command::Df => df::run(arguments),
         Command::Inspect { name } => inspect::run(arguments, name),
         Command::Verify(verify) => verify::run(arguments, verify),
+        Command::Doctor { resize2fs } => doctor::run(arguments, &resize2fs.program),
         Command::Demo { directory } => demo::run(arguments, directory.as_deref()),
         Command::Completions { shell } => documentation::completions(*shell),
         Command::Man { directory } => documentation::man(directory.as_deref()),

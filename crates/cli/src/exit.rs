@@ -28,6 +28,11 @@ pub(crate) enum Error {
     Vmm(Unsupported),
     /// So much in the store is not as it was written.
     Findings(usize),
+    /// Something without which a store is of no use on this host.
+    Unusable {
+        what: &'static str,
+        found: String,
+    },
     Interrupted,
     NoHome,
     Output(io::Error),
@@ -64,7 +69,7 @@ impl Error {
             Self::Interrupted => 130,
             Self::Findings(_) => 5,
             Self::Name { .. } | Self::Prompt(_) => 2,
-            Self::Vmm(_) => 8,
+            Self::Vmm(_) | Self::Unusable { .. } => 8,
             Self::Unread { .. } => 5,
             Self::Room { .. } => 6,
             Self::File { source, .. } | Self::Output(source) if is_full(source) => 6,
@@ -107,6 +112,7 @@ impl fmt::Display for Error {
             Self::Vmm(unsupported) => fmt::Display::fmt(unsupported, f),
             Self::Findings(1) => f.write_str("one thing is wrong in the store"),
             Self::Findings(count) => write!(f, "{count} things are wrong in the store"),
+            Self::Unusable { what, found } => write!(f, "no store can be kept here: {what}: {found}"),
             Self::Interrupted => f.write_str("interrupted"),
             Self::NoHome => f.write_str("neither XDG_DATA_HOME nor HOME is set; name the store with --store"),
             Self::Output(_) => f.write_str("cannot write the result"),
@@ -142,6 +148,7 @@ impl std::error::Error for Error {
             | Self::Vmm(_)
             | Self::Interrupted
             | Self::Findings(_)
+            | Self::Unusable { .. }
             | Self::NoHome
             | Self::Demo(_)
             | Self::Room { .. } => None,

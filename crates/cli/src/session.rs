@@ -12,11 +12,15 @@ use crate::progress::Reporter;
 
 /// Opens the store that the arguments name.
 pub(crate) fn store(arguments: &Arguments) -> Result<Store, Error> {
-    let directory = match &arguments.store {
-        Some(directory) => directory.clone(),
-        None => default_directory()?,
-    };
-    Ok(Store::open(&directory)?)
+    Ok(Store::open(&directory(arguments)?)?)
+}
+
+/// Where the store is that the arguments name.
+pub(crate) fn directory(arguments: &Arguments) -> Result<PathBuf, Error> {
+    match &arguments.store {
+        Some(directory) => Ok(directory.clone()),
+        None => default_directory(),
+    }
 }
 
 fn default_directory() -> Result<PathBuf, Error> {

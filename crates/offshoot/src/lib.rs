@@ -27,6 +27,7 @@ mod collect;
 mod derivation;
 mod disk;
 mod disk_copy;
+mod doctor;
 mod emit;
 mod error;
 mod error_kind;
@@ -61,6 +62,7 @@ pub use collect::{
     CollectionPlan, CollectionReason, KeepFree, Kept, KeptReason, Room,
 };
 pub use derivation::{Derivation, DiskSize};
+pub use doctor::{Diagnosis, Probe, ProbeState, diagnose};
 pub use error::Error;
 pub use error_kind::ErrorKind;
 pub use ids::{IdError, TemplateId, TemplateName, VmId};

@@ -24,10 +24,10 @@ pub(crate) fn check(root: &Path) -> Result<(), Error> {
         writable: writable.to_owned(),
         mode: metadata.mode() & 0o7777,
     };
-    if metadata.mode() & GROUP_OR_OTHERS_WRITE != 0 {
-        return Err(exposed(root, &metadata));
-    }
     let real = fs::canonicalize(root).map_err(Error::io("find", root))?;
+    if metadata.mode() & GROUP_OR_OTHERS_WRITE != 0 {
+        return Err(exposed(&real, &metadata));
+    }
     for directory in real.ancestors().skip(1) {
         if let Some(metadata) = look(directory)?
             && metadata.mode() & (OTHERS_WRITE | STICKY) == OTHERS_WRITE

@@ -450,4 +450,7 @@ pub(crate) struct LimitArguments {
     /// The most entries that a layer may have
     #[arg(long, value_name = "COUNT")]
     pub(crate) max_layer_entries: Option<u64>,
+    /// The most memory that a layer's entries may take: paths, link targets, attributes
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) max_layer_index: Option<Size>,
 }

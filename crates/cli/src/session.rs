@@ -76,6 +76,9 @@ fn limits(arguments: &LimitArguments) -> Limits {
     if let Some(entries) = arguments.max_layer_entries {
         limits.entries = entries;
     }
+    if let Some(size) = arguments.max_layer_index {
+        limits.index_bytes = size.0;
+    }
     limits
 }
 

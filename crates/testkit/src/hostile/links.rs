@@ -31,6 +31,11 @@ pub(super) fn cases(victim: &str) -> Vec<Case> {
             through(&[r#"f VICTIM/precious "x""#]),
         ),
         layer(
+            "an absolute link in a directory, then a file through it",
+            |tar| tar.symlink("d/e/link", "/etc").file("d/e/link/passwd", 0o644, b"x"),
+            made(["d d", "d d/e", r#"l d/e/link -> "/etc""#, "d etc", r#"f etc/passwd "x""#]),
+        ),
+        layer(
             "a relative link out, then a file through it",
             |tar| tar.symlink("link", &up).file("link/precious", 0o644, b"x"),
             {

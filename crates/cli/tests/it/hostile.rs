@@ -19,7 +19,9 @@ const MEMORY_KIB: u64 = 200 << 10;
 /// The same for what is as large as the limit of an index lets it be.
 const INDEX_KIB: u64 = 1 << 20;
 /// Seconds that a command may take, however busy the machine is.
-const TIME: &str = "120";
+const SECONDS: u64 = 120;
+/// The same for what is as large as the limit of an index lets it be.
+const INDEX_SECONDS: u64 = 1200;
 
 fn soak() -> bool {
     std::env::var_os("OFFSHOOT_SOAK").is_some()
@@ -52,10 +54,11 @@ fn family(family: Family) {
 fn attempt(ground: &Ground, case: &Case, source: Source, command: &str, verdict: &Verdict) {
     let what = format!("{}: {}: {command} from {source:?}", case.family.name(), case.name);
     let delivered = case.deliver(source, &ground.source());
-    let (output, kib) = run(ground, &delivered, command);
+    let (most_kib, seconds) =
+        if case.only_in_soak { (INDEX_KIB, INDEX_SECONDS) } else { (MEMORY_KIB, SECONDS) };
+    let (output, kib) = run(ground, &delivered, command, seconds);
     let said = String::from_utf8_lossy(&output.stderr);
-    let most = if case.only_in_soak { INDEX_KIB } else { MEMORY_KIB };
-    assert!(kib < most, "{what}: {kib} KiB");
+    assert!(kib < most_kib, "{what}: {kib} KiB");
     match verdict {
         Verdict::Refused { code, says } => {
             assert_eq!(output.status.code(), Some(*code), "{what}: {said}");
@@ -85,11 +88,11 @@ fn attempt(ground: &Ground, case: &Case, source: Source, command: &str, verdict:
 }
 
 /// Runs the program among the bait; how it ended, and its peak of memory in KiB.
-fn run(ground: &Ground, delivered: &Delivered, command: &str) -> (Output, u64) {
+fn run(ground: &Ground, delivered: &Delivered, command: &str, seconds: u64) -> (Output, u64) {
     let peak = tempfile::NamedTempFile::new().unwrap();
     let mut run = oracle::command("time");
     run.args(["--quiet", "-f", "%M", "-o"]).arg(peak.path());
-    run.args(["timeout", TIME]).arg(program());
+    run.arg("timeout").arg(seconds.to_string()).arg(program());
     run.arg("--store").arg(ground.store()).args(["--progress", "none", "--quiet", command]);
     run.args(delivered.options).arg(&delivered.image);
     match command {

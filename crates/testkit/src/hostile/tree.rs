@@ -146,6 +146,7 @@ mod tests {
     fn every_path_has_its_line() {
         let directory = tempfile::tempdir().unwrap();
         let d = directory.path();
+        fs::set_permissions(d, fs::Permissions::from_mode(0o700)).unwrap();
         fs::write(d.join("a b"), b"\n").unwrap();
         fs::write(d.join("large"), [7; 65]).unwrap();
         fs::hard_link(d.join("large"), d.join("second")).unwrap();

@@ -13,7 +13,7 @@ use offshoot_testkit::layout::Tar;
 use serde_json::json;
 
 use crate::image_source::{config, manifest};
-use crate::parts::{joined, parts, replaced};
+use crate::parts::{find, joined, parts, replaced};
 use server::{Script, address, play};
 
 const USER: &str = "somebody";
@@ -24,9 +24,13 @@ const ENCODED: &str = "c29tZWJvZHk6Y29ycmVjdC1ob3JzZS1iYXR0ZXJ5LXN0YXBsZQ==";
 /// What a registry answers, over a connection of this machine: heads, challenges, redirects, tokens, cut bodies.
 ///
 /// The first byte says how many of the parts are a repository's documents, the last of them its manifest; those after
-/// them are answers, byte by byte, that are given before the repository's own; in them `$HERE` is the registry's URL, and
-/// `$TOLD` what it was just told to be convinced. No error tells a secret.
+/// them are answers, byte by byte, that are given before the repository's own; in them `$HERE` is the registry's URL, and,
+/// where they refuse, `$TOLD` what it was just told to be convinced. No error tells a secret.
 pub fn registry_answers(input: &[u8]) {
+    // A registry that knows it already: libFuzzer puts into inputs what it saw being looked for.
+    if [PASSWORD, ENCODED].iter().any(|secret| find(input, secret.as_bytes()).is_some()) {
+        return;
+    }
     if let Err(error) = pulled(input) {
         keeps_secrets(&*error);
     }

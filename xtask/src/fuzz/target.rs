@@ -97,7 +97,8 @@ fn last_number(text: &str, before: &str) -> u64 {
 }
 
 impl Outcome {
-    pub(super) const HEADER: &str = "target         executions      edges   features     corpus  outcome";
+    pub(super) const HEADER: &str =
+        "target              executions      edges   features     corpus  outcome";
 
     /// Where the input lies that crashed the target, and how to see that again.
     pub(super) fn report(&self) -> String {
@@ -116,7 +117,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, executions, edges, features, corpus, crash } = self;
         let outcome = if crash.is_some() { "CRASHED" } else { "ok" };
-        write!(f, "{name:<12} {executions:>12} {edges:>10} {features:>10} {corpus:>10}  {outcome}")
+        write!(f, "{name:<17} {executions:>12} {edges:>10} {features:>10} {corpus:>10}  {outcome}")
     }
 }
 

@@ -11,7 +11,7 @@ use offshoot::{
 };
 
 use crate::collecting::AT_ONCE;
-use crate::image::{names, sample, vm};
+use crate::image::{Dice, names, sample, vm};
 
 fn soak() -> bool {
     std::env::var_os("OFFSHOOT_SOAK").is_some()
@@ -24,16 +24,6 @@ struct Work {
     layout: ImageName,
     turns: AtomicUsize,
     collected: AtomicUsize,
-}
-
-/// Numbers that are the same for each run of a thread.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
-    }
 }
 
 impl Work {

@@ -6,6 +6,7 @@ mod changing;
 mod cloning;
 mod collecting;
 mod collecting_beside;
+mod collecting_model;
 mod damage;
 mod image;
 mod importing;

@@ -2,6 +2,7 @@
 
 mod bytes;
 mod carry_out;
+mod choose;
 mod options;
 mod plan;
 mod planning;

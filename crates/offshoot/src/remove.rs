@@ -46,7 +46,7 @@ impl Store {
     }
 
     fn remove_template(&self, id: TemplateId) -> Result<(), Error> {
-        let claim = match self.directory.claim(Area::Templates, &id.entry())? {
+        let claim = match self.directory.claim_after_others(Area::Templates, &id.entry())? {
             Claimed::Free(claim) => claim,
             Claimed::InUse => {
                 refuse_clones(&Records::read(self)?, id)?;
@@ -66,7 +66,7 @@ impl Store {
     }
 
     fn remove_name(&self, name: &TemplateName, id: TemplateId) -> Result<(), Error> {
-        let claimed = self.directory.claim(Area::Templates, &id.entry())?;
+        let claimed = self.directory.claim_after_others(Area::Templates, &id.entry())?;
         let records = Records::read(self)?;
         let has_other_names = records.names.iter().any(|other| other.id == id && other.name != *name);
         if !has_other_names {
@@ -91,7 +91,11 @@ impl Store {
             Ok(image) => image.canonical().map_err(Error::image_name(&image))?,
             Err(_) => name.to_owned(),
         };
-        let records = Records::read(self)?;
+        let mut records = Records::read(self)?;
+        // One of them may be the image's, or a clone's that stands on it.
+        if !records.problems.is_empty() {
+            return Err(records.problems.swap_remove(0));
+        }
         let images: Vec<_> = records.images.iter().filter(|image| image.reference == reference).collect();
         if images.is_empty() {
             return Err(Error::NotFound { what: "template or image", name: name.to_owned() });

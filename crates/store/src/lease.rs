@@ -12,6 +12,9 @@ use crate::{Area, Digest, EntryName, Error, Staging, StoreDir};
 /// How often a use is noted, in seconds.
 const USE_SECONDS: u64 = 60;
 
+/// How often something is looked at that is in use every time.
+const MAX_LOOKS: usize = 10;
+
 /// A pack, template or blob that stays for as long as this lives: a shared lock on it, which the kernel drops with the
 /// process.
 ///
@@ -72,8 +75,12 @@ pub enum Claimed {
 }
 
 impl Claim {
-    fn on(path: PathBuf) -> Result<Claimed, Error> {
+    fn on(path: PathBuf, after_others: bool) -> Result<Claimed, Error> {
         let Some(file) = open_lock(&path)? else { return Ok(Claimed::Gone) };
+        if after_others {
+            // Granted when those who have claims are done, and they get no other until it is made exclusive.
+            flock(&file, FlockOperation::LockShared, &path)?;
+        }
         if !flock(&file, FlockOperation::NonBlockingLockExclusive, &path)? {
             return Ok(Claimed::InUse);
         }
@@ -115,14 +122,28 @@ impl StoreDir {
         Ok(lease)
     }
 
+    /// The same, but who only looks whether to remove it is waited for: it is not in use for that. For who has no other
+    /// claim.
+    pub fn claim_after_others(&self, area: Area, name: &EntryName) -> Result<Claimed, Error> {
+        let path = self.entry_path(area, name);
+        for _ in 0..MAX_LOOKS {
+            match Claim::on(path.clone(), true)? {
+                // Perhaps by somebody who does the same.
+                Claimed::InUse => {}
+                claimed => return Ok(claimed),
+            }
+        }
+        Ok(Claimed::InUse)
+    }
+
     /// The right to remove a published entry, unless somebody has a lease on it.
     pub fn claim(&self, area: Area, name: &EntryName) -> Result<Claimed, Error> {
-        Claim::on(self.entry_path(area, name))
+        Claim::on(self.entry_path(area, name), false)
     }
 
     /// The same for a blob.
     pub fn claim_blob(&self, digest: Digest) -> Result<Claimed, Error> {
-        Claim::on(self.blob_path(digest))
+        Claim::on(self.blob_path(digest), false)
     }
 }
 

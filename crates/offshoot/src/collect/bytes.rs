@@ -10,11 +10,11 @@ use offshoot_store::{Content, Holder, Space};
 use super::plan::CollectionEntry;
 use crate::{Error, Store};
 
-/// Whose the bytes of a store are, by the paths of its parts.
-#[derive(Debug)]
+/// Whose the bytes of a store are, by the paths of its parts; by default of an empty one.
+#[derive(Debug, Default)]
 pub(super) struct Bytes {
     holders: HashMap<PathBuf, Holder>,
-    space: Space,
+    space: Option<Space>,
     alone: Vec<u64>,
 }
 
@@ -24,7 +24,7 @@ impl Bytes {
         let path = |content: &Content| Some(store.path().join(content.part.directory()?).join(&content.name));
         let holders = contents.iter().filter_map(|content| Some((path(content)?, content.holder))).collect();
         let alone = space.freed_alone();
-        Ok(Self { holders, space, alone })
+        Ok(Self { holders, space: Some(space), alone })
     }
 
     /// How many bytes one path frees if all else stays.
@@ -46,7 +46,7 @@ impl Bytes {
             }
         }
         let is_chosen = |holder: Holder| chosen.get(holder.index()).copied().unwrap_or(false);
-        bytes + self.space.freed(is_chosen)
+        bytes + self.space.as_ref().map_or(0, |space| space.freed(is_chosen))
     }
 
     /// The same of entries of a plan.

@@ -248,3 +248,26 @@ fn what_cannot_be_told_is_said_and_left() {
     let leftovers = store.leftovers().unwrap();
     assert!(matches!(leftovers[..], [Err(_)]), "{leftovers:?}");
 }
+
+#[test]
+fn who_only_looks_does_not_use() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = StoreDir::open(directory.path()).unwrap();
+    drop(publish(&store, "content"));
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let looking = scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                drop(store.claim(Area::Templates, &name()).unwrap());
+            }
+        });
+        let claimed = (0..1000).map(|_| store.claim_after_others(Area::Templates, &name()).unwrap());
+        let free = claimed.filter(|claimed| matches!(claimed, Claimed::Free(_))).count();
+        done.store(true, Ordering::Relaxed);
+        looking.join().unwrap();
+        assert_eq!(free, 1000);
+    });
+    let lease = store.lease(Area::Templates, &name()).unwrap();
+    assert!(matches!(store.claim_after_others(Area::Templates, &name()).unwrap(), Claimed::InUse));
+    drop(lease);
+}

@@ -37,6 +37,11 @@ pub(crate) fn clear(bytes: &mut [u8], range: Range<u64>) {
     change(bytes, range, |byte, mask| *byte &= !mask);
 }
 
+/// Whether a bit of a bitmap of any size is set; what lies beyond it is not.
+pub(crate) fn is_set(bytes: &[u8], bit: u64) -> bool {
+    bytes.get(index(bit / 8)).is_some_and(|byte| byte >> (bit % 8) & 1 == 1)
+}
+
 /// Does something to every byte that has bits of the range, and these bits.
 fn change(bytes: &mut [u8], range: Range<u64>, with: impl Fn(&mut u8, u8)) {
     let mut bit = range.start;

@@ -18,4 +18,5 @@ mod recorder;
 mod sample;
 mod set_uuid;
 mod sizes;
+mod structure;
 mod written;

@@ -123,8 +123,11 @@ impl Check<'_> {
             Ok(file) => file,
             Err(error) => return self.unreadable(path, error, findings),
         };
-        match offshoot_ext4::inspect(&file) {
-            Ok(_) => {}
+        // Of an import it is not known otherwise whether it was whole when it came.
+        let structure = offshoot_ext4::inspect(&file)
+            .and_then(|_| if self.is_full() { offshoot_ext4::check_groups(&file) } else { Ok(()) });
+        match structure {
+            Ok(()) => {}
             Err(offshoot_ext4::InspectError::Device(error)) => {
                 return self.unreadable(path, error.source, findings);
             }

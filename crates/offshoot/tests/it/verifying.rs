@@ -8,6 +8,7 @@ use offshoot::{
     BuildOptions, CloneOptions, Depth, DiskSize, Error, ErrorKind, Event, Finding, Mended, Outcome, Problem,
     Progress, PullOptions, Quiet, Report, Store, Strategy, Subject, VerifyOptions,
 };
+use offshoot_testkit::layout::{Image, Layer, Layout, Tar};
 use offshoot_testkit::oracle;
 
 use crate::image::{names, sample, vm};
@@ -534,4 +535,26 @@ fn a_template_is_not_made_of_damaged_packs() {
     // With the packs made right first, it does.
     repair(&all.store);
     assert!(verify(&all.store).findings.is_empty());
+}
+
+/// What is shared or copied in long runs is checked in pieces that end where files end.
+#[test]
+fn long_runs_are_checked_in_pieces() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut tar = Tar::new();
+    for number in 1..=5_u8 {
+        tar.file(&format!("file-{number}"), 0o644, &vec![number; 9 << 20]);
+    }
+    let layout = directory.path().join("image");
+    Layout::create(&layout).add("long", &Image::new().layer(Layer::gzip(&tar.finish())));
+    let store = Store::open(&directory.path().join("store")).unwrap();
+    let image = format!("oci:{}:long", layout.display()).parse().unwrap();
+    let template = store.build(&image, &BuildOptions::default(), &Quiet).unwrap();
+    assert!(template.record.checksums.len() >= 3, "{:?}", template.record.checksums);
+    assert!(verify(&store).findings.is_empty());
+    for mib in [1, 10, 20, 30, 40] {
+        flip(&template.path, (mib << 20) * 8);
+        assert!(!verify(&store).findings.is_empty(), "{mib} MiB");
+        flip(&template.path, (mib << 20) * 8);
+    }
 }

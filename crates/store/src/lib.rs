@@ -25,6 +25,7 @@ mod private;
 mod quarantine;
 mod record;
 mod removal;
+mod reserve;
 mod seal;
 mod space;
 mod staging;

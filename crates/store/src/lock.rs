@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
-use crate::Error;
+use crate::{Error, durable, reserve};
 
 /// Takes a kernel lock on an open file, waiting for it; `Ok(false)` only when not waiting.
 pub(crate) fn flock(file: &File, operation: FlockOperation, path: &Path) -> Result<bool, Error> {
@@ -108,7 +108,8 @@ impl KeyLock {
     fn open(path: &Path) -> Result<File, Error> {
         let mut options = File::options();
         options.create(true).mode(0o600).truncate(false).write(true);
-        options.open(path).map_err(Error::io("open the lock", path))
+        let root = durable::parent(durable::parent(path));
+        reserve::with(root, || options.open(path)).map_err(Error::io("open the lock", path))
     }
 }
 

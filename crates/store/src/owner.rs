@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, StoreDir, lock, new_private_file, staging};
+use crate::{Error, StoreDir, lock, new_private_file, reserve, staging};
 
 pub(crate) const OWNERS: &str = "owners";
 
@@ -63,10 +63,11 @@ impl Owner {
         loop {
             let id = OwnerId(staging::unique());
             let path = root.join(OWNERS).join(&id.0);
-            let file = new_private_file(&path).map_err(Error::io("create", &path))?;
+            let file = reserve::with(root, || new_private_file(&path)).map_err(Error::io("create", &path))?;
             lock::flock(&file, FlockOperation::LockExclusive, &path)?;
             // Between the two, a collection may have taken it for a dead one's.
             if lock::is_at(&file, &path)? {
+                reserve::keep(root);
                 return Ok(Self { id, path, _file: file, next: AtomicU64::new(0) });
             }
         }

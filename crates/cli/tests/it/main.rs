@@ -21,6 +21,7 @@ mod fault_points;
 mod faults;
 mod foreign;
 mod from_registries;
+mod full;
 mod grown_by_resize2fs;
 mod host_untouched;
 mod hostile;

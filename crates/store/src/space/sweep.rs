@@ -232,6 +232,7 @@ mod tests {
             (vec![shared(0, 10, 0), shared(0, 4, 1)], true, (10, 0, 10, [0, 0, 0])),
             (vec![shared(0, 10, 0), shared(0, 4, 0), shared(5, 8, 2)], true, (10, 0, 0, [0, 0, 0])),
             (vec![shared(0, 10, 0), shared(10, 14, 1), shared(10, 14, 1)], true, (14, 0, 4, [0, 4, 0])),
+            (vec![gap(0, 9), range(0, 2, 1)], false, (2, 0, 2, [0, 2, 0])),
             // It was written into.
             (vec![shared(0, 4, 0), shared(0, 4, 1), gap(0, 9), shared(7, 9, 2)], true, (9, 0, 0, [0; 3])),
         ] {

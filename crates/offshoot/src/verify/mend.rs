@@ -149,6 +149,7 @@ impl Store {
             .into_iter()
             .find(|area| path.parent() == Some(&self.path().join(area.directory())));
         let entry = path.file_name().and_then(|name| EntryName::listed(name.to_str()?));
+        // No claim is made on it: who uses it uses damage, and does not go on with that.
         let _changing = match (area, entry) {
             (Some(area), Some(entry)) => Some(self.directory.lock_key(area, &entry)?),
             _ => None,

@@ -11,6 +11,7 @@ mod damage;
 mod image;
 mod importing;
 mod killed_sessions;
+mod repairing;
 mod running;
 mod sessions;
 mod stopping;

@@ -1,9 +1,8 @@
-use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::Path;
 
-use offshoot_store::{Digest, Durability, remove_tree};
+use offshoot_store::{Digest, Durability, NewDirectory};
 use offshoot_unpack::Summary;
 
 use crate::{Error, ImageName, Progress, PullOptions, Store, Template};
@@ -69,24 +68,14 @@ impl Store {
         progress: &dyn Progress,
     ) -> Result<Summary, Error> {
         let directory = std::path::absolute(directory).map_err(Error::io("find", directory))?;
-        let parent = directory.parent().ok_or_else(|| Error::OutputPlace { path: directory.clone() })?;
-        let mut name = OsString::from(".");
-        name.push(directory.file_name().unwrap_or_default());
-        name.push(format!(".offshoot-{}", offshoot_store::unique()));
-        let staged = parent.join(name);
-        let (summary, _packs) = self.unpack_layers(layers, &staged, Durability::Durable, progress)?;
-        // Replaces an empty directory, and no other.
-        let renamed = fs::rename(&staged, &directory).map_err(|error| match error.kind() {
-            io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists => {
-                Error::OutputExists { path: directory.clone() }
-            }
-            _ => Error::io("rename to", &directory)(error),
-        });
-        if let Err(error) = renamed {
-            let _ = remove_tree(&staged);
-            return Err(error);
+        if directory.parent().is_none() {
+            return Err(Error::OutputPlace { path: directory });
         }
-        Durability::Durable.sync_directory(parent)?;
+        let new = NewDirectory::create(&directory)?;
+        let (summary, _packs) = self.unpack_layers(layers, &new.path(), Durability::Durable, progress)?;
+        if !new.publish()? {
+            return Err(Error::OutputExists { path: directory });
+        }
         Ok(summary)
     }
 }

@@ -52,6 +52,8 @@ bitflags! {
         const HUGE_FILE = 0x4_0000;
         /// `i_block` is the root of an extent tree.
         const EXTENTS = 0x8_0000;
+        /// It is the value of an extended attribute.
+        const EA_INODE = 0x20_0000;
     }
 }
 
@@ -115,6 +117,34 @@ impl RawInode {
 
     pub(crate) fn is_regular(&self) -> bool {
         self.i_mode.get() & 0xf000 == file_type::REGULAR && self.i_links_count.get() > 0
+    }
+
+    pub(crate) fn is_directory(&self) -> bool {
+        self.i_mode.get() & 0xf000 == file_type::DIRECTORY
+    }
+
+    pub(crate) fn is_symlink(&self) -> bool {
+        self.i_mode.get() & 0xf000 == file_type::SYMLINK
+    }
+
+    /// Whether it is of a type that has contents.
+    pub(crate) fn has_contents(&self) -> bool {
+        matches!(self.i_mode.get() & 0xf000, file_type::REGULAR | file_type::DIRECTORY | file_type::SYMLINK)
+    }
+
+    pub(crate) fn links(&self) -> u16 {
+        self.i_links_count.get()
+    }
+
+    /// The block with extended attributes, or zero.
+    pub(crate) fn attributes_block(&self) -> u64 {
+        u64::from(self.i_file_acl_lo.get()) | u64::from(self.l_i_file_acl_high.get()) << 32
+    }
+
+    /// The double-indirect block of a file without extents, or zero.
+    pub(crate) fn double_indirect(&self) -> Option<u64> {
+        let (words, _) = self.i_block.as_chunks::<4>();
+        words.get(13).map(|word| u64::from(u32::from_le_bytes(*word)))
     }
 
     /// In bytes.

@@ -97,7 +97,7 @@ pub use device::{Device, DeviceError};
 pub use error::{Error, Problem};
 pub use features::Features;
 pub use grow::{Finished, Grow, GrowError, finish_grow};
-pub use inspect::{Filesystem, InspectError, JournalKind, State, check_groups, inspect};
+pub use inspect::{Filesystem, InspectError, JournalKind, State, check_structure, inspect};
 pub use journal::JournalProblem;
 pub use options::{Label, Options, Size};
 pub use plan::{Plan, Summary};

@@ -2,7 +2,7 @@ mod images;
 mod seal;
 
 use arbitrary::{Result, Unstructured};
-use offshoot_ext4::{Finished, Grow, GrowError, State, finish_grow, inspect, set_uuid};
+use offshoot_ext4::{Finished, Grow, GrowError, State, check_structure, finish_grow, inspect, set_uuid};
 
 use crate::judge;
 use crate::noise::noise;
@@ -45,6 +45,8 @@ pub fn ext4_disk(input: &[u8]) {
     let before = inspect(&disk);
     let judged = judge::asked(input, JUDGED) && before.is_ok();
     let was_whole = judged && judge::e2fsck(&disk).is_ok();
+    let structure = check_structure(&disk);
+    assert!(!was_whole || structure.is_ok(), "e2fsck finds nothing, but: {structure:?}");
     let done = match &deed {
         Deed::Grow { bytes, journaled, interrupted, then, sealed } => {
             let grown = grow(&disk, *bytes, *journaled, *interrupted, then.is_empty());
@@ -64,6 +66,7 @@ pub fn ext4_disk(input: &[u8]) {
     assert!(!done || before.is_ok(), "{deed:?} went well where there was no filesystem");
     if done && was_whole {
         judge::e2fsck(&disk).unwrap_or_else(|complaint| panic!("after {deed:?}: {complaint}"));
+        check_structure(&disk).unwrap_or_else(|complaint| panic!("after {deed:?}: {complaint}"));
     }
 }
 

@@ -141,7 +141,7 @@ fn nothing_left(ground: &Ground, parts: &[&str], what: &str) {
             continue;
         }
         let inside = path.strip_prefix(ground.store()).unwrap();
-        let own = ["offshoot.json", "lock"].iter().any(|name| inside == Path::new(name));
+        let own = ["offshoot.json", "reserve"].iter().any(|name| inside == Path::new(name));
         let sound = parts.iter().any(|part| inside.starts_with(part));
         assert!(own || sound, "{what}: {}", path.display());
     }

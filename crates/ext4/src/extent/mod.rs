@@ -10,7 +10,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use crate::checksum::Checksum;
 use crate::halves::{bits32to47, index, length, low16, low32};
 
-pub(crate) use read::{Unreadable, leading, pieces};
+pub(crate) use read::{Unreadable, leading, pieces, walk};
 
 /// `EXT4_EXT_MAGIC`.
 const MAGIC: u16 = 0xf30a;

@@ -28,6 +28,13 @@ impl From<DeviceError> for Unreadable {
     }
 }
 
+/// A run of a file's blocks, as a leaf says it.
+struct Extent {
+    mapping: Mapping,
+    /// Else it reads as zeros.
+    written: bool,
+}
+
 /// A node that is still to be read, and how deep the tree below it must be.
 struct Pending {
     block: u64,
@@ -47,7 +54,7 @@ pub(crate) fn leading(
     if depth > MAX_DEPTH {
         return Err(Unreadable::Tree);
     }
-    node(disk, root, depth, &mut pending, &mut mappings)?;
+    follow(&mut mappings, node(disk, root, depth, &mut pending)?)?;
     for _ in 0..MAX_NODES {
         let covered = mappings.last().map_or(0, |last: &Mapping| last.logical.saturating_add(last.blocks));
         if covered >= wanted {
@@ -56,9 +63,54 @@ pub(crate) fn leading(
         let Some(next) = pending.pop() else { return Err(Unreadable::Tree) };
         let bytes = disk.read_blocks(next.block, 1)?;
         check(disk, &bytes, seed)?;
-        node(disk, &bytes, next.depth, &mut pending, &mut mappings)?;
+        follow(&mut mappings, node(disk, &bytes, next.depth, &mut pending)?)?;
     }
     Err(Unreadable::Tree)
+}
+
+/// Adds extents that were written and go on where the last one ends.
+fn follow(mappings: &mut Vec<Mapping>, extents: Vec<Extent>) -> Result<(), Unreadable> {
+    for Extent { mapping, written } in extents {
+        let expected = mappings.last().map_or(0, |last| last.logical.saturating_add(last.blocks));
+        if !written || mapping.logical != expected {
+            return Err(Unreadable::Tree);
+        }
+        push(mappings, mapping);
+    }
+    Ok(())
+}
+
+/// Where all of a file's blocks lie, also those that were never written, in order; holes are left out. `take` is asked for
+/// each node and each run of contents, and may refuse, which is an error; since no block may be taken twice, this ends.
+pub(crate) fn walk(
+    disk: &Disk<'_>,
+    root: &[u8; 60],
+    seed: Checksum,
+    take: &mut dyn FnMut(u64, u64) -> bool,
+) -> Result<Vec<Mapping>, Unreadable> {
+    let depth = header(root)?.eh_depth.get();
+    if depth > MAX_DEPTH {
+        return Err(Unreadable::Tree);
+    }
+    let mut pending = Vec::new();
+    let mut mappings: Vec<Mapping> = Vec::new();
+    let mut extents = node(disk, root, depth, &mut pending)?;
+    loop {
+        for Extent { mapping, .. } in extents {
+            let from = mappings.last().map_or(0, |last| last.logical.saturating_add(last.blocks));
+            if mapping.logical < from || !take(mapping.physical, mapping.blocks) {
+                return Err(Unreadable::Tree);
+            }
+            push(&mut mappings, mapping);
+        }
+        let Some(next) = pending.pop() else { return Ok(mappings) };
+        if !take(next.block, 1) {
+            return Err(Unreadable::Tree);
+        }
+        let bytes = disk.read_blocks(next.block, 1)?;
+        check(disk, &bytes, seed)?;
+        extents = node(disk, &bytes, next.depth, &mut pending)?;
+    }
 }
 
 fn header(node: &[u8]) -> Result<&ExtentHeader, Unreadable> {
@@ -75,14 +127,13 @@ fn check(disk: &Disk<'_>, bytes: &[u8], seed: Checksum) -> Result<(), Unreadable
     if tail.et_checksum.get() == seed.update(covered).value() { Ok(()) } else { Err(Unreadable::Tree) }
 }
 
-/// Takes up what a node says: mappings of a leaf, else more nodes, the first of them last.
+/// What a node says: the extents of a leaf, else more nodes, the first of them last.
 fn node(
     disk: &Disk<'_>,
     bytes: &[u8],
     depth: u16,
     pending: &mut Vec<Pending>,
-    mappings: &mut Vec<Mapping>,
-) -> Result<(), Unreadable> {
+) -> Result<Vec<Extent>, Unreadable> {
     let header = header(bytes)?;
     let entries = usize::from(header.eh_entries.get());
     let rest = bytes.get(12..).unwrap_or_default();
@@ -90,6 +141,7 @@ fn node(
         return Err(Unreadable::Tree);
     }
     let entries = rest.chunks_exact(12).take(entries);
+    let mut extents = Vec::new();
     if let Some(below) = depth.checked_sub(1) {
         for entry in entries.rev() {
             let index = ExtentIndex::ref_from_bytes(entry).map_err(|_| Unreadable::Tree)?;
@@ -99,24 +151,24 @@ fn node(
             }
             pending.push(Pending { block, depth: below });
         }
-        return Ok(());
+        return Ok(extents);
     }
     for entry in entries {
         let extent = RawExtent::ref_from_bytes(entry).map_err(|_| Unreadable::Tree)?;
+        let length = u64::from(extent.ee_len.get());
+        // Longer ones were never written (`EXT4_EXT_UNWRITTEN_MASK`).
+        let written = length <= MAX_BLOCKS;
         let mapping = Mapping {
             logical: u64::from(extent.ee_block.get()),
             physical: u64::from(extent.ee_start_lo.get()) | u64::from(extent.ee_start_hi.get()) << 32,
-            blocks: u64::from(extent.ee_len.get()),
+            blocks: if written { length } else { length.saturating_sub(MAX_BLOCKS) },
         };
-        let expected = mappings.last().map_or(0, |last| last.logical.saturating_add(last.blocks));
-        // Longer ones were never written (`EXT4_EXT_UNWRITTEN_MASK`).
-        let usual = (1..=MAX_BLOCKS).contains(&mapping.blocks) && mapping.logical == expected;
-        if !usual || !disk.shape.contains(mapping.physical, mapping.blocks) {
+        if mapping.blocks == 0 || !disk.shape.contains(mapping.physical, mapping.blocks) {
             return Err(Unreadable::Tree);
         }
-        push(mappings, mapping);
+        extents.push(Extent { mapping, written });
     }
-    Ok(())
+    Ok(extents)
 }
 
 /// The pieces on disk of a range of a file's blocks: `(logical, physical, blocks)`; what is beyond the

@@ -18,5 +18,5 @@ pub use error::GrowError;
 pub use finish::{Finished, finish_grow};
 pub use plan::Grow;
 pub(crate) use steps::write_backups;
-pub(crate) use supported::unsupported;
+pub(crate) use supported::{is_usual, unsupported};
 pub(crate) use unfinished::{Unfinished, find};

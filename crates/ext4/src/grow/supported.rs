@@ -19,6 +19,11 @@ pub(crate) fn unsupported(features: Features) -> Features {
     features.without(COMPAT, INCOMPAT, RO_COMPAT)
 }
 
+/// Whether a filesystem is laid out as nearly all are.
+pub(crate) fn is_usual(disk: &Disk<'_>) -> bool {
+    check(disk).is_ok()
+}
+
 /// Checks all but the filesystem's condition.
 pub(super) fn check(disk: &Disk<'_>) -> Result<(), GrowError> {
     let features = unsupported(disk.features);

@@ -12,4 +12,4 @@ pub use error::InspectError;
 pub use filesystem::{Filesystem, JournalKind, inspect};
 pub(crate) use shape::Shape;
 pub use state::State;
-pub use structure::check_groups;
+pub use structure::check_structure;

@@ -125,7 +125,7 @@ impl Check<'_> {
         };
         // Of an import it is not known otherwise whether it was whole when it came.
         let structure = offshoot_ext4::inspect(&file)
-            .and_then(|_| if self.is_full() { offshoot_ext4::check_groups(&file) } else { Ok(()) });
+            .and_then(|_| if self.is_full() { offshoot_ext4::check_structure(&file) } else { Ok(()) });
         match structure {
             Ok(()) => {}
             Err(offshoot_ext4::InspectError::Device(error)) => {

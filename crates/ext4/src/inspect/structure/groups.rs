@@ -1,26 +1,16 @@
+//! The groups of a filesystem, and what they say of themselves.
+
 use crate::bitmap;
-use crate::device::Device;
-use crate::features::{Incompat, RoCompat};
 use crate::group_descriptor::{GroupDescriptor, GroupFlags, SHORT_SIZE};
 use crate::halves::{index, length, low16, low32};
 use crate::inode::RawInode;
-use crate::inspect::{Disk, InspectError, State};
-use crate::sums::Sums;
+use crate::inspect::{Disk, InspectError};
 
-/// Looks at what describes a filesystem's groups and inodes: the descriptors of all groups, the bitmaps that were
-/// written, and every inode in use. Files' and directories' own blocks are not followed.
-///
-/// `Ok` says that all of it has the checksums that it was written with. Of a filesystem without checksums, one that was
-/// not unmounted, so that its journal knows better, or one that is laid out in another way (`meta_bg`, `bigalloc`), nothing is
-/// said.
-pub fn check_groups(device: &dyn Device) -> Result<(), InspectError> {
-    let disk = Disk::open(device)?;
-    let Sums::Crc32c(_) = disk.sums else { return Ok(()) };
-    let is_other =
-        disk.features.has_incompat(Incompat::META_BG) || disk.features.has_ro_compat(RoCompat::BIGALLOC);
-    if State::of(&disk) != State::Clean || is_other {
-        return Ok(());
-    }
+/// Each group and its descriptor, which has the right checksum.
+pub(super) fn each(
+    disk: &Disk<'_>,
+    mut look: impl FnMut(u64, &GroupDescriptor) -> Result<(), InspectError>,
+) -> Result<(), InspectError> {
     let per_block = disk.shape.descriptors_per_block().max(1);
     let mut table = Vec::new();
     for group in 0..disk.shape.groups {
@@ -29,23 +19,31 @@ pub fn check_groups(device: &dyn Device) -> Result<(), InspectError> {
             let block = first.checked_div(per_block).unwrap_or(0);
             table = disk.read_blocks(disk.table_start().saturating_add(block), 1)?;
         }
-        let descriptor = disk.descriptor_in(&table, first, group)?.decode();
-        check_blocks(&disk, &descriptor)?;
-        check_inodes(&disk, group, &descriptor)?;
+        look(group, &disk.descriptor_in(&table, first, group)?.decode())?;
     }
     Ok(())
 }
 
-fn check_blocks(disk: &Disk<'_>, descriptor: &GroupDescriptor) -> Result<(), InspectError> {
-    if !descriptor.flags.contains(GroupFlags::BLOCK_UNINIT) {
-        let bits = disk.shape.blocks_per_group;
-        let (block, expected) = (descriptor.block_bitmap, descriptor.block_bitmap_checksum);
-        bitmap_of(disk, block, bits, expected, "a block bitmap's checksum")?;
+/// A group's bitmap of blocks, if it was written.
+pub(super) fn block_bitmap(
+    disk: &Disk<'_>,
+    descriptor: &GroupDescriptor,
+) -> Result<Option<Vec<u8>>, InspectError> {
+    if descriptor.flags.contains(GroupFlags::BLOCK_UNINIT) {
+        return Ok(None);
     }
-    Ok(())
+    let bits = disk.shape.blocks_per_group;
+    let (block, expected) = (descriptor.block_bitmap, descriptor.block_bitmap_checksum);
+    bitmap_of(disk, block, bits, expected, "a block bitmap's checksum").map(Some)
 }
 
-fn check_inodes(disk: &Disk<'_>, group: u64, descriptor: &GroupDescriptor) -> Result<(), InspectError> {
+/// Each inode of a group that is in use, which has the right checksum; but for reserved ones that mke2fs never wrote.
+pub(super) fn used_inodes(
+    disk: &Disk<'_>,
+    group: u64,
+    descriptor: &GroupDescriptor,
+    mut look: impl FnMut(u32, &RawInode) -> Result<(), InspectError>,
+) -> Result<(), InspectError> {
     let shape = &disk.shape;
     if descriptor.flags.contains(GroupFlags::INODE_UNINIT) {
         return Ok(());
@@ -69,7 +67,6 @@ fn check_inodes(disk: &Disk<'_>, group: u64, descriptor: &GroupDescriptor) -> Re
         let start = inode.checked_rem(per_block).unwrap_or(0).saturating_mul(shape.inode_bytes);
         let end = start.saturating_add(shape.inode_bytes);
         let stored = bytes.get(index(start)..index(end)).unwrap_or_default();
-        // Reserved ones that mke2fs never wrote.
         if stored.iter().all(|&byte| byte == 0) {
             continue;
         }
@@ -78,6 +75,7 @@ fn check_inodes(disk: &Disk<'_>, group: u64, descriptor: &GroupDescriptor) -> Re
         if disk.inode_checksum(number, &raw, stored) != Some(raw.checksum(shape.inode_bytes)) {
             return Err(InspectError::damaged("an inode's checksum"));
         }
+        look(number, &raw)?;
     }
     Ok(())
 }

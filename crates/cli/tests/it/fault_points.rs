@@ -28,8 +28,9 @@ const TAKE_SPACE: [&str; 22] = [
     "syncfs",
 ];
 
-/// What else asks something of the disk.
-const USE_DISK: [&str; 23] = [
+/// What else asks something of the disk. Not `close`: a kernel closes in any case, strace would leave the file open, and
+/// whatever lock is on it.
+const USE_DISK: [&str; 22] = [
     "openat2",
     "read",
     "readv",
@@ -49,7 +50,6 @@ const USE_DISK: [&str; 23] = [
     "fchownat",
     "utimensat",
     "flock",
-    "close",
     "statfs",
     "fstatfs",
     "fgetxattr",
@@ -57,7 +57,7 @@ const USE_DISK: [&str; 23] = [
 
 /// Where these fail, what the command would have tidied up is left to a collection: they are part of that, or without them it
 /// cannot be known whether what is in its place will last.
-const TIDY_UP: [&str; 7] = ["close", "unlink", "unlinkat", "rmdir", "getdents64", "openat2", "fsync"];
+const TIDY_UP: [&str; 6] = ["unlink", "unlinkat", "rmdir", "getdents64", "openat2", "fsync"];
 
 /// The call of that name with that number, counted from one in each thread, fails so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,18 +65,15 @@ pub(crate) struct Fault {
     call: String,
     number: u32,
     pub(crate) error: &'static str,
+    /// It is one of [`TIDY_UP`], or opens what is to be synced.
+    pub(crate) may_leave_staging: bool,
 }
 
 impl Fault {
     /// For strace.
     pub(crate) fn injection(&self) -> [String; 2] {
-        let Self { call, number, error } = self;
+        let Self { call, number, error, .. } = self;
         [format!("trace={call}"), format!("inject={call}:error={error}:when={number}")]
-    }
-
-    /// Whether the command may leave what it would have tidied up.
-    pub(crate) fn may_leave_staging(&self) -> bool {
-        TIDY_UP.contains(&self.call.as_str())
     }
 }
 
@@ -88,8 +85,7 @@ pub(crate) fn calls() -> String {
 /// How a command can fail, of which this is the trace: at each call on something in that directory.
 pub(crate) fn faults(trace: &str, directory: &str) -> Vec<Fault> {
     let mut numbers = HashMap::new();
-    // Nothing is written back when they are closed, so that it cannot fail; std would panic.
-    let mut directories = HashSet::new();
+    let synced: HashSet<&str> = trace.lines().filter_map(synced).collect();
     let mut faults: Vec<Fault> = Vec::new();
     for line in trace.lines() {
         let Some((thread, call)) = line.split_once(' ') else { continue };
@@ -100,13 +96,7 @@ pub(crate) fn faults(trace: &str, directory: &str) -> Vec<Fault> {
         }
         let number = numbers.entry((thread, name)).or_insert(0);
         *number += 1;
-        // The path of the descriptor that is opened, or closed.
-        let path = |text: &str| Some(text.rsplit_once('<')?.1.split_once('>')?.0.to_owned());
-        if arguments.contains("O_DIRECTORY") {
-            directories.extend(path(arguments));
-        }
-        let on_disk = arguments.contains(directory);
-        if !on_disk || (name == "close" && path(arguments).is_some_and(|path| directories.contains(&path))) {
+        if !arguments.contains(directory) {
             continue;
         }
         let takes_space = match name {
@@ -120,8 +110,10 @@ pub(crate) fn faults(trace: &str, directory: &str) -> Vec<Fault> {
             (true, _) => &["EIO", "ENOSPC"],
             (false, _) => &["EIO"],
         };
+        let may_leave_staging =
+            TIDY_UP.contains(&name) || !takes_space && synced.contains(named(arguments).unwrap_or_default());
         for &error in errors {
-            let fault = Fault { call: name.to_owned(), number: *number, error };
+            let fault = Fault { call: name.to_owned(), number: *number, error, may_leave_staging };
             // Threads may come to the same.
             if !faults.contains(&fault) {
                 faults.push(fault);
@@ -129,4 +121,15 @@ pub(crate) fn faults(trace: &str, directory: &str) -> Vec<Fault> {
         }
     }
     faults
+}
+
+/// The path of the file or directory that is synced.
+fn synced(line: &str) -> Option<&str> {
+    let (_, arguments) = line.split_once(" fsync(")?;
+    Some(arguments.split_once('<')?.1.split_once('>')?.0)
+}
+
+/// The path that a call names.
+fn named(arguments: &str) -> Option<&str> {
+    Some(arguments.split_once('"')?.1.split_once('"')?.0)
 }

@@ -28,6 +28,9 @@ pub(crate) const JOURNAL: u32 = 8;
 /// `EXT4_GOOD_OLD_FIRST_INO`: the first that is free to use; `lost+found` where it is not the image's.
 pub(crate) const FIRST: u32 = 11;
 
+/// Where `i_block` has the double-indirect block of a file without extents (`EXT4_DIND_BLOCK`).
+pub(crate) const DOUBLE_INDIRECT: usize = 13;
+
 /// `EXT4_LINK_MAX`.
 pub(crate) const LINK_MAX: u32 = 65_000;
 
@@ -144,7 +147,7 @@ impl RawInode {
     /// The double-indirect block of a file without extents, or zero.
     pub(crate) fn double_indirect(&self) -> Option<u64> {
         let (words, _) = self.i_block.as_chunks::<4>();
-        words.get(13).map(|word| u64::from(u32::from_le_bytes(*word)))
+        words.get(DOUBLE_INDIRECT).map(|word| u64::from(u32::from_le_bytes(*word)))
     }
 
     /// In bytes.

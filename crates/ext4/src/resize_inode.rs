@@ -10,11 +10,10 @@
 use crate::BLOCK_BYTES;
 use crate::geometry::{GROUP_BLOCKS, Geometry};
 use crate::halves::{index, length, low32};
+use crate::inode::DOUBLE_INDIRECT;
 
 /// Block numbers in an indirect block.
 const ADDRESSES: u64 = 1024;
-/// Where `i_block` has the double-indirect block (`EXT4_DIND_BLOCK`).
-const DOUBLE_INDIRECT: usize = 13;
 /// The file's size: as far as double-indirect blocks reach.
 pub(crate) const FILE_BYTES: u64 = (12 + ADDRESSES + ADDRESSES * ADDRESSES) * BLOCK_BYTES;
 

@@ -50,7 +50,7 @@ fn a_lost_disk() {
 fn an_overlay_with_a_broken_header() {
     type Break = fn(&File);
     let breaks: [(&str, Break); 4] = [
-        ("magic", |file| file.write_all_at(b"XXXX", 0).unwrap()),
+        ("magic", |file| file.write_all_at(b"none", 0).unwrap()),
         ("too short", |file| file.set_len(50).unwrap()),
         ("empty", |file| file.set_len(0).unwrap()),
         ("version", |file| file.write_all_at(&[0xff; 4], 4).unwrap()),

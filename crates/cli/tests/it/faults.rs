@@ -2,14 +2,14 @@
 //! all the same; what they leave is whole, and the same command again does what it should.
 
 use std::collections::hash_map::RandomState;
-use std::fs;
 use std::hash::BuildHasher;
 use std::process::{Command, Output};
 
 use offshoot_testkit::{Filesystem, oracle};
 
-use crate::cases::{self, Case, Outcome, look, look_if_any, on_filesystem, soak};
+use crate::cases::{self, Case, Outcome, on_filesystem, rehearse, soak, trace_file};
 use crate::fault_points::{self, Fault};
+use crate::left::{look, look_if_any};
 use crate::small::{Small, traced};
 
 const NO_SPACE: i32 = 6;
@@ -31,16 +31,10 @@ fn fail_everywhere(case: &Case, small: &Small, place: &str) {
     let command = case.words(small);
     let command: Vec<&str> = command.iter().map(String::as_str).collect();
     let program = small.store.command(&command);
-    let trace = small.directory.join("trace");
-
-    (case.prepare)(small);
-    let prepared = look_if_any(small, case, "untouched");
-    oracle::run(&mut traced(&program, &trace, &["-y", "-e", &fault_points::calls()]));
-    let made = look(small, case, "untouched");
-    small.nothing_unfinished("untouched");
-    case.undo(small, &prepared);
+    let trace = trace_file(small);
+    let (made, calls) = rehearse(case, small, &program, &["-y", "-e", &fault_points::calls()]);
     let directory = small.directory.display().to_string();
-    let faults = fault_points::faults(&fs::read_to_string(&trace).unwrap(), &directory);
+    let faults = fault_points::faults(&calls, &directory);
     assert!(faults.len() > 20, "{faults:?}");
 
     let (mut failed, mut succeeded) = (0, 0);

@@ -7,8 +7,9 @@ use std::path::Path;
 use offshoot_testkit::{Filesystem, ScratchFilesystem, oracle};
 use rustix::fs::FallocateFlags;
 
-use crate::cases::{self, Case, Outcome, look, look_if_any, soak};
+use crate::cases::{self, Case, Outcome, soak};
 use crate::disks;
+use crate::left::{look, look_if_any};
 use crate::program::failure;
 use crate::small::Small;
 

@@ -1,13 +1,13 @@
 //! Commands that are killed at each call with which they change something: what they leave is whole, and the same
 //! command again does what it should.
 
-use std::fs;
 use std::os::unix::process::ExitStatusExt;
 
 use offshoot_testkit::{Filesystem, oracle};
 
-use crate::cases::{self, Case, Outcome, look, look_if_any, on_filesystem, soak};
+use crate::cases::{self, Case, Outcome, on_filesystem, rehearse, soak, trace_file};
 use crate::kill_points::{self, Point};
+use crate::left::{look, look_if_any};
 use crate::small::{Small, traced};
 
 /// On the filesystem where everything else is; in the long form also where blocks can be shared.
@@ -36,15 +36,9 @@ fn kill_everywhere(case: &Case, small: &Small, place: &str) {
     let command = case.words(small);
     let command: Vec<&str> = command.iter().map(String::as_str).collect();
     let program = small.store.command(&command);
-    let trace = small.directory.join("trace");
-
-    (case.prepare)(small);
-    let prepared = look_if_any(small, case, "untouched");
-    oracle::run(&mut traced(&program, &trace, &["-e", &kill_points::calls()]));
-    let made = look(small, case, "untouched");
-    small.nothing_unfinished("untouched");
-    case.undo(small, &prepared);
-    let points = kill_points::points(&fs::read_to_string(&trace).unwrap(), soak());
+    let trace = trace_file(small);
+    let (made, calls) = rehearse(case, small, &program, &["-e", &kill_points::calls()]);
+    let points = kill_points::points(&calls, soak());
     assert!(!points.is_empty(), "nothing changes");
 
     let run_killed = |point: &Point| {

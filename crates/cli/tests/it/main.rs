@@ -27,6 +27,7 @@ mod host_untouched;
 mod hostile;
 mod kill_points;
 mod killed;
+mod left;
 mod power_cuts;
 mod private;
 mod program;

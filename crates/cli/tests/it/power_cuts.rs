@@ -10,8 +10,9 @@ use offshoot_testkit::boot::{self, Appliance, Running};
 use offshoot_testkit::{Filesystem, LoopMount, WriteLog, oracle, scratch_directory, sha256};
 use tempfile::TempDir;
 
-use crate::cases::{self, Left, Outcome, soak};
+use crate::cases::{self, Outcome, soak};
 use crate::disks::{self, Raw};
+use crate::left::{self, Left};
 use crate::program::{Store, program};
 use crate::small::Small;
 
@@ -94,7 +95,7 @@ impl Work {
         let next = self.states.get(acknowledged + 1).unwrap_or(before);
         assert!(found.is_of(Outcome::Whole, before, next), "{what}: {found}\nof {before}\nor {next}");
         let store = Store::at(mount.path().join("store"));
-        cases::verified(&store, what);
+        left::verified(&store, what);
         if let Some(command) = self.commands.get(acknowledged) {
             if command.first().is_some_and(|word| word == "remove") {
                 // A name goes before its template: then it is not found again, and the rest is for a collection.
@@ -107,7 +108,7 @@ impl Work {
             let after = left(mount.path());
             assert!(&after == next, "{what}: {after}\ninstead of {next}");
         }
-        cases::verified(&store, what);
+        left::verified(&store, what);
         store.run(&["gc", "-q"]);
         for part in ["tmp", "locks", "owners", "downloads", "quarantine"] {
             let left: Vec<_> = fs::read_dir(store.path.join(part)).unwrap().flatten().collect();
@@ -121,7 +122,7 @@ fn run(store: &Store, command: &[String]) {
 }
 
 fn left(directory: &Path) -> Left {
-    let mut files = cases::files(directory);
+    let mut files = left::files(directory);
     let grown = directory.join("store/clones/grown/rootfs.ext4");
     if grown.exists() {
         // In the middle of a growth only the filesystem itself knows which size it has.

@@ -12,12 +12,9 @@ use zerocopy::IntoBytes;
 
 use crate::grow::steps::piece;
 use crate::halves::{index, length, low32};
-use crate::inode::{self, InodeFlags};
+use crate::inode::{self, DOUBLE_INDIRECT, InodeFlags};
 use crate::inspect::{Disk, InspectError, Shape, StoredInode};
 use crate::journal::Piece;
-
-/// Where `i_block` has the double-indirect block (`EXT4_DIND_BLOCK`).
-const DOUBLE_INDIRECT: usize = 13;
 
 /// The blocks of the resize inode that growth to a shape changes: where, and what. Descriptor blocks that come
 /// into use are not among them.

@@ -87,16 +87,6 @@ pub(super) fn cases(victim: &str) -> Vec<Case> {
             refused(INTEGRITY, "it is larger than 4194304 bytes"),
         ),
         changed(
-            "a layer that is the config",
-            Document::Manifest,
-            |mut manifest| {
-                manifest["layers"][0]["digest"] = manifest["config"]["digest"].clone();
-                manifest["layers"][0]["size"] = manifest["config"]["size"].clone();
-                super::documents::bytes(&manifest)
-            },
-            refused(INTEGRITY, ""),
-        ),
-        changed(
             "the manifest as its own config",
             Document::Manifest,
             |mut manifest| {

@@ -3,6 +3,7 @@ mod seal;
 
 use arbitrary::{Result, Unstructured};
 use offshoot_ext4::{Finished, Grow, GrowError, State, check_structure, finish_grow, inspect, set_uuid};
+use offshoot_testkit::oracle;
 
 use crate::judge;
 use crate::noise::noise;
@@ -43,7 +44,7 @@ pub fn ext4_disk(input: &[u8]) {
     let mut unstructured = Unstructured::new(input);
     let Ok((disk, deed)) = case(&mut unstructured) else { return };
     let before = inspect(&disk);
-    let judged = judge::asked(input, JUDGED) && before.is_ok();
+    let judged = judge::asked(input, JUDGED) && before.is_ok() && oracle::available(&["e2fsck"]);
     let was_whole = judged && judge::e2fsck(&disk).is_ok();
     let structure = check_structure(&disk);
     assert!(!was_whole || structure.is_ok(), "e2fsck finds nothing, but: {structure:?}");

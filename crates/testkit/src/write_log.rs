@@ -84,10 +84,20 @@ impl WriteLog {
 
     /// Where there is something to lose: behind each request that writes.
     pub fn positions(&self) -> Vec<u64> {
+        self.behind(0)
+    }
+
+    /// Those where the last request may be lost: it neither flushed nor was certain itself.
+    pub fn losing_positions(&self) -> Vec<u64> {
+        self.behind(FLUSH | FUA)
+    }
+
+    /// Behind each request that writes and has none of these flags.
+    fn behind(&self, flags: u64) -> Vec<u64> {
         let log = File::open(&self.log).unwrap_or_else(|error| panic!("{}: {error}", self.log.display()));
         let entries = self.entries(&log, u64::MAX);
-        let writing = entries.iter().filter(|entry| entry.length > 0 && entry.flags & DISCARD == 0);
-        writing.map(|entry| entry.data + logged_bytes(entry)).collect()
+        let writing = |entry: &&Entry| entry.length > 0 && entry.flags & (DISCARD | flags) == 0;
+        entries.iter().filter(writing).map(|entry| entry.data + logged_bytes(entry)).collect()
     }
 
     /// All requests that are in the log as a whole before that position.

@@ -4,6 +4,7 @@ use offshoot_testkit::boot::{self, Boot};
 use offshoot_testkit::samples::Sample;
 use offshoot_testkit::{LoopMount, oracle, sha256_file};
 
+use crate::cases::soak;
 use crate::program::text;
 use crate::shared;
 
@@ -55,7 +56,7 @@ fn debian() {
 #[test]
 fn dev() {
     // It boots as debian does, only larger: worth its time in the long form alone.
-    if std::env::var_os("OFFSHOOT_SOAK").is_some() {
+    if soak() {
         boot(Sample::Dev);
     }
 }

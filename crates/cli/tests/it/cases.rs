@@ -267,7 +267,9 @@ fn image(small: &Small) {
     let layout = small.directory.join("layout");
     if !layout.exists() {
         let first = Tar::new().directory("etc", 0o755).file("etc/motd", 0o640, &[7; 100_000]).finish();
-        let second = Tar::new().file("large", 0o4755, &[9; 200_000]).file("etc/.wh.motd", 0, b"").finish();
+        let mut second = Tar::new();
+        second.file("large", 0o4755, &[9; 200_000]).file("etc/.wh.motd", 0, b"");
+        let second = second.symlink("soft", "large").hard_link("hard", "large").finish();
         let image = Image::new().layer(Layer::gzip(&first)).layer(Layer::zstd(&second));
         Layout::create(&layout).add("x", &image);
         fs::create_dir(small.directory.join("out")).unwrap();

@@ -9,6 +9,7 @@ use offshoot_testkit::{Filesystem, ScratchFilesystem, oracle};
 use serde_json::Value;
 
 use crate::accounting::used;
+use crate::cases::soak;
 use crate::disks;
 use crate::kill_points;
 use crate::program::{Store, failure};
@@ -204,7 +205,7 @@ fn killed_everywhere(command: &[&str], done: &[i32]) {
     };
     let whole = copy("whole");
     oracle::run(&mut traced(&whole.command(command), &trace, &["-e", &kill_points::calls()]));
-    let soak = std::env::var_os("OFFSHOOT_SOAK").is_some();
+    let soak = soak();
     let points = kill_points::points(&fs::read_to_string(&trace).unwrap(), soak);
     let step = if soak { 1 } else { points.len().div_ceil(40) };
     let points: Vec<_> = points.into_iter().step_by(step).collect();

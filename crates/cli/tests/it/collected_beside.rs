@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use offshoot_testkit::{oracle, scratch_directory};
 
+use crate::cases::soak;
 use crate::program::Store;
 use crate::small::Small;
 
@@ -26,7 +27,7 @@ fn no_command_fails_beside_a_collection() {
     let directory = scratch_directory();
     let small = Small::within(directory.path());
     let store = &small.store;
-    let rounds = if std::env::var_os("OFFSHOOT_SOAK").is_some() { 400 } else { 8 };
+    let rounds = if soak() { 400 } else { 8 };
     let (done, collections) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         let collectors: Vec<_> = (0..2)
@@ -50,7 +51,9 @@ fn no_command_fails_beside_a_collection() {
         collectors.into_iter().for_each(|collector| collector.join().unwrap());
         ended.into_iter().for_each(|ended| ended.unwrap());
     });
-    println!("{} collections", collections.into_inner());
+    let collections = collections.into_inner();
+    assert!(collections > 1, "{collections}");
+    println!("{collections} collections");
     store.run(&["gc", "--grace", "0s"]);
     small.nothing_unfinished("in the end");
     assert!(small.clones().is_empty());

@@ -86,6 +86,7 @@ pub(crate) fn calls() -> String {
 pub(crate) fn faults(trace: &str, directory: &str) -> Vec<Fault> {
     let mut numbers = HashMap::new();
     let synced: HashSet<&str> = trace.lines().filter_map(synced).collect();
+    let mut first = HashSet::new();
     let mut faults: Vec<Fault> = Vec::new();
     for line in trace.lines() {
         let Some((thread, call)) = line.split_once(' ') else { continue };
@@ -105,10 +106,10 @@ pub(crate) fn faults(trace: &str, directory: &str) -> Vec<Fault> {
             _ => takes_space,
         };
         // All that is full is alike: the first call of each kind is enough for the second.
-        let errors: &[&'static str] = match (takes_space, *number) {
-            (true, 1) => &["EIO", "ENOSPC", "EDQUOT"],
-            (true, _) => &["EIO", "ENOSPC"],
-            (false, _) => &["EIO"],
+        let errors: &[&'static str] = match takes_space {
+            true if first.insert(name) => &["EIO", "ENOSPC", "EDQUOT"],
+            true => &["EIO", "ENOSPC"],
+            false => &["EIO"],
         };
         let may_leave_staging =
             TIDY_UP.contains(&name) || !takes_space && synced.contains(named(arguments).unwrap_or_default());

@@ -95,6 +95,7 @@ fn fill(filesystem: Filesystem, bytes: u64, cases: &[(Case, bool)]) {
             small.nothing_unfinished(&what);
             case.undo(&small, &before);
         }
+        assert!(*makes_room || full > 0, "{}: {command:?} never ran out of space", filesystem.name());
         println!("{}: {command:?}: {done} done, {full} without space", filesystem.name());
     }
 }

@@ -12,6 +12,7 @@ use offshoot_testkit::hostile::{Case, Delivered, Family, Image, Source, Tree, Ve
 use offshoot_testkit::{LoopMount, oracle};
 
 use crate::bait::Ground;
+use crate::cases::soak;
 use crate::program::{program, text};
 
 /// What a process may have in memory at most, in KiB, whatever the image is.
@@ -22,10 +23,6 @@ const INDEX_KIB: u64 = 1 << 20;
 const SECONDS: u64 = 120;
 /// The same for what is as large as the limit of an index lets it be.
 const INDEX_SECONDS: u64 = 1200;
-
-fn soak() -> bool {
-    std::env::var_os("OFFSHOOT_SOAK").is_some()
-}
 
 /// Tries all cases of a family.
 fn family(family: Family) {
@@ -61,19 +58,17 @@ fn attempt(ground: &Ground, case: &Case, source: Source, command: &str, verdict:
     assert!(kib < most_kib, "{what}: {kib} KiB");
     match verdict {
         Verdict::Refused { code, says } => {
+            assert!(!says.is_empty(), "{what}: what it says is not written down: {said}");
             assert_eq!(output.status.code(), Some(*code), "{what}: {said}");
             assert!(said.contains(says), "{what}: {said}");
-            assert_eq!(said.lines().count(), 1, "{what}: {said}");
-            // Nothing that a terminal would act on.
-            assert!(!said.trim_end().contains(char::is_control), "{what}: {said:?}");
-            assert!(output.stdout.is_empty(), "{what}: {output:?}");
+            refused(&output, &what);
             nothing_left(ground, sound_parts(case), &what);
         }
+        Verdict::HostDecides if output.status.success() => {}
         Verdict::HostDecides => {
-            assert!(output.status.code().is_some_and(|code| code < 100), "{what}: {} {said}", output.status);
-            if !output.status.success() {
-                nothing_left(ground, sound_parts(case), &what);
-            }
+            assert_eq!(output.status.code(), Some(1), "{what}: {said}");
+            refused(&output, &what);
+            nothing_left(ground, sound_parts(case), &what);
         }
         Verdict::Made(tree) => {
             assert!(output.status.success(), "{what}: {} {said}", output.status);
@@ -85,6 +80,14 @@ fn attempt(ground: &Ground, case: &Case, source: Source, command: &str, verdict:
         }
     }
     ground.check(&what);
+}
+
+/// It says so on one line, of which nothing would make a terminal act, and prints no result.
+fn refused(output: &Output, what: &str) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said.lines().count(), 1, "{what}: {said}");
+    assert!(!said.trim_end().contains(char::is_control), "{what}: {said:?}");
+    assert!(output.stdout.is_empty(), "{what}: {output:?}");
 }
 
 /// Runs the program among the bait; how it ended, and its peak of memory in KiB.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 /// Whatever changes a file, and what says that it is to last or is taken.
-const CALLS: [&str; 24] = [
+const CALLS: [&str; 33] = [
     "openat",
     "write",
     "writev",
@@ -22,16 +22,25 @@ const CALLS: [&str; 24] = [
     "linkat",
     "ioctl",
     "copy_file_range",
+    "symlinkat",
+    "mknodat",
+    "fsetxattr",
+    "lsetxattr",
+    "fchown",
+    "fchownat",
     "fchmod",
+    "fchmodat",
     "chmod",
+    "utimensat",
     "fsync",
     "fdatasync",
+    "syncfs",
     "flock",
     "fcntl",
 ];
 
 /// A process that dies at one of these leaves what it leaves at the next change.
-const CHANGE_NOTHING: [&str; 4] = ["fsync", "fdatasync", "flock", "fcntl"];
+const CHANGE_NOTHING: [&str; 5] = ["fsync", "fdatasync", "syncfs", "flock", "fcntl"];
 
 /// The call of that name with that number, counted from one in each thread.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use offshoot_testkit::layout::{Image, Layer, Layout, Tar};
 use offshoot_testkit::samples::Sample;
 use offshoot_testkit::{Filesystem, ScratchFilesystem, scratch_directory, sha256_file};
 
+use crate::cases::soak;
 use crate::program::{Store, text};
 use crate::shared;
 
@@ -22,10 +23,6 @@ fn again(sample: Sample, filesystem: Filesystem) {
     // With the packs there already, too: that is another way through the program.
     std::fs::remove_dir_all(second.parent().unwrap()).unwrap();
     assert_eq!(sha256_file(&store.build(&[&reference])), sha256_file(&template));
-}
-
-fn soak() -> bool {
-    std::env::var_os("OFFSHOOT_SOAK").is_some()
 }
 
 fn check(sample: Sample) {

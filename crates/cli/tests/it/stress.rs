@@ -16,6 +16,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
+use crate::cases::soak;
 use crate::disks::{is_overlay, scribble};
 use crate::program::text;
 use crate::small::{SIZE, Small};
@@ -329,7 +330,7 @@ fn nothing_is_lost_in_the_bustle() {
     if !oracle::available(&["qemu-io", "qemu-img"]) {
         return;
     }
-    if std::env::var_os("OFFSHOOT_SOAK").is_none() {
+    if !soak() {
         return bustle(&Small::new(), Duration::ZERO);
     }
     bustle(&Small::new(), LONG);
@@ -376,7 +377,7 @@ fn bustle(small: &Small, long: Duration) {
                 // In turns also what somebody may want again: so much room there never is.
                 let (arguments, code): (&[&str], _) = match collections % 2 {
                     0 => (&["gc", "--grace", "0s"], 0),
-                    _ => (&["gc", "--grace", "0s", "--keep-free", "99%"], 6),
+                    _ => (&["gc", "--grace", "0s", "--keep-free", "100%"], 6),
                 };
                 let output = run(small, arguments);
                 assert_eq!(output.status.code(), Some(code), "{}", String::from_utf8_lossy(&output.stderr));
@@ -390,6 +391,7 @@ fn bustle(small: &Small, long: Duration) {
         let own: HashSet<PathBuf> = ended.into_iter().flat_map(|disks| disks.unwrap()).collect();
         at_the_end(small, &own);
     });
+    assert!(collections > 1, "{collections}");
     println!("{} commands beside {collections} collections, nothing lost", commands.into_inner());
 }
 

@@ -5,6 +5,7 @@ use std::process::{Child, Output, Stdio};
 
 use offshoot_testkit::{oracle, sha256_file};
 
+use crate::cases::soak;
 use crate::disks::{self, Raw};
 use crate::program::Store;
 use crate::small::{SIZE, Small};
@@ -26,7 +27,7 @@ fn ended(output: &Output) -> (i32, String) {
 }
 
 fn rounds(short: u32) -> u32 {
-    if std::env::var_os("OFFSHOOT_SOAK").is_some() { short * 20 } else { short }
+    if soak() { short * 20 } else { short }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use offshoot::{
 use crate::collecting::AT_ONCE;
 use crate::image::{Dice, names, sample, vm};
 
-fn soak() -> bool {
+pub(crate) fn soak() -> bool {
     std::env::var_os("OFFSHOOT_SOAK").is_some()
 }
 

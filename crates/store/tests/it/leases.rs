@@ -72,6 +72,8 @@ fn who_waits_for_what_goes_finds_nothing_or_the_next() {
             let got = waiter.join().unwrap();
             assert!(got.is_none() || next.is_some());
             if got.is_some() {
+                let content = fs::read(store.entry_path(Area::Templates, &name()).join("content")).unwrap();
+                assert_eq!(Some(content.as_slice()), next.map(str::as_bytes));
                 drop(lease);
                 assert!(matches!(store.claim(Area::Templates, &name()).unwrap(), Claimed::InUse));
             }

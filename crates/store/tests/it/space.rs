@@ -241,7 +241,7 @@ fn btrfs_counts_the_same() {
 }
 
 #[test]
-fn ten_thousand_clones_are_surveyed_quickly() {
+fn what_many_clones_have_alone_is_told() {
     let count = if std::env::var_os("OFFSHOOT_SOAK").is_some() { 10_000 } else { 500 };
     for filesystem in [Filesystem::Xfs, Filesystem::Btrfs] {
         if !filesystem.available() {

@@ -326,7 +326,7 @@ fn of_image_readers(victim: &str) -> Vec<Case> {
                 manifest["layers"][0]["size"] = manifest["config"]["size"].clone();
                 super::documents::bytes(&manifest)
             },
-            refused(INTEGRITY, ""),
+            refused(INTEGRITY, "the tar is cut short"),
         ),
         changed(
             "containerd, CVE-2020-15157: a layer to be had from elsewhere, with credentials",

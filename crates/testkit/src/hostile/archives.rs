@@ -197,7 +197,7 @@ pub(super) fn cases(victim: &str) -> Vec<Case> {
                 tar.file("oci-layout", 0o644, br#"{"imageLayoutVersion":"1.0.0"}"#)
                     .entry(&TarEntry { records, ..TarEntry::new("index.json", b'0') });
             },
-            refused(INTEGRITY, ""),
+            refused(INTEGRITY, "it is cut short at"),
         ),
         in_directory("a blobs directory that is a link to the host", "blobs", victim),
         in_directory(

@@ -181,12 +181,6 @@ pub(crate) fn say(line: &str) {
 
 /// One line on standard error: what failed, and why, down to the cause.
 pub(crate) fn report(error: &Error) -> ExitCode {
-    let mut line = format!("offshoot: {error}");
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        line.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    say(&line.replace('\n', " "));
+    say(&format!("offshoot: {}", offshoot::with_causes(error)));
     ExitCode::from(error.code())
 }

@@ -9,26 +9,32 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How often it is asked whether it has ended.
 const SLICE: Duration = Duration::from_millis(2);
 
-/// A process that leads a group of its own; ended with the group when dropped before it has ended by itself.
+/// A process that leads a group of its own; ended with the group when dropped before it was seen to have ended by itself.
 #[derive(Debug)]
-pub(crate) struct ChildGroup(Child);
+pub(crate) struct ChildGroup {
+    child: Child,
+    /// Its number may be another's by now.
+    has_ended: bool,
+}
 
 impl ChildGroup {
     /// Of a child that was started with `process_group(0)`.
     pub(crate) fn new(child: Child) -> Self {
-        Self(child)
+        Self { child, has_ended: false }
     }
 
     /// How it ended, if it has.
     pub(crate) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
-        self.0.try_wait()
+        let status = self.child.try_wait()?;
+        self.has_ended |= status.is_some();
+        Ok(status)
     }
 }
 
 impl Drop for ChildGroup {
     fn drop(&mut self) {
-        let Some(process) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) else { return };
-        if !matches!(self.0.try_wait(), Ok(None)) {
+        let Some(process) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) else { return };
+        if self.has_ended {
             return;
         }
         let _ = kill_process_group(process, Signal::TERM);
@@ -39,6 +45,6 @@ impl Drop for ChildGroup {
             std::thread::sleep(SLICE);
         }
         let _ = kill_process_group(process, Signal::KILL);
-        let _ = self.0.wait();
+        let _ = self.child.wait();
     }
 }

@@ -20,6 +20,7 @@ mod archive_entries;
 mod archive_file;
 mod archive_index;
 mod bounded_file;
+mod bounded_run;
 mod child_group;
 mod config;
 mod credentials;
@@ -53,6 +54,7 @@ mod synthesize;
 mod tarball;
 mod unsupported;
 
+pub use bounded_run::{RunBounds, RunProblem, run_bounded};
 pub use config::ImageConfig;
 pub use credentials::{Credentials, CredentialsError, CredentialsFormError, Environment, KeptIn, Secret};
 pub use directory::directory_tar;

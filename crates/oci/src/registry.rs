@@ -30,4 +30,5 @@ pub use problem::{RealmProblem, RegistryProblem};
 pub(crate) use source::RegistrySource;
 pub use transport::TransportError;
 pub use url::UrlProblem;
+pub(crate) use watch::SLICE;
 pub use watch::{Notice, Unwatched, Watch};

@@ -63,7 +63,9 @@ impl Error {
                 | offshoot_store::Error::NotAFile { .. }
                 | offshoot_store::Error::Blob { .. } => ErrorKind::Integrity,
                 offshoot_store::Error::Format { .. } => ErrorKind::Unsupported,
-                offshoot_store::Error::NotAStore { .. } => ErrorKind::Conflict,
+                offshoot_store::Error::NotAStore { .. } | offshoot_store::Error::NotADirectory { .. } => {
+                    ErrorKind::Conflict
+                }
                 _ => ErrorKind::Failure,
             },
             Self::OutputExists { .. }

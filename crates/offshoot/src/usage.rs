@@ -1,6 +1,6 @@
 use std::fs;
 
-use offshoot_store::{Content, Part, Space};
+use offshoot_store::{Capacity, Content, Part, Space};
 
 use crate::records::{CLONE_RECORD, CloneRecord};
 use crate::{Error, Store};
@@ -100,14 +100,14 @@ impl Store {
             on_disk: space.on_disk(|_| true),
             exclusive: space.freed(|_| true),
         };
-        let filesystem = rustix::fs::statvfs(self.path())
-            .map_err(|error| Error::io("look at the filesystem of", self.path())(error.into()))?;
+        let capacity =
+            Capacity::of(self.path()).map_err(Error::io("look at the filesystem of", self.path()))?;
         Ok(Usage {
             parts,
             items: self.items(&contents, &space),
             total,
-            filesystem_bytes: filesystem.f_blocks.saturating_mul(filesystem.f_frsize),
-            free_bytes: filesystem.f_bavail.saturating_mul(filesystem.f_frsize),
+            filesystem_bytes: capacity.bytes,
+            free_bytes: capacity.available_bytes,
         })
     }
 

@@ -26,6 +26,12 @@ pub enum Error {
         /// The directory.
         path: PathBuf,
     },
+    /// Something else than a directory where the store, or a directory above it, should be.
+    #[error("{} is not a directory; name another place for the store with --store", path.display())]
+    NotADirectory {
+        /// What it is.
+        path: PathBuf,
+    },
     /// A store that this version must not touch.
     #[error("the store {} has format {found}, which this version does not know; use a newer offshoot", path.display())]
     Format {

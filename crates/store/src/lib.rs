@@ -7,6 +7,8 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 mod area;
 mod blobs;
+mod capacity;
+mod causes;
 mod checksum;
 mod descent;
 mod digest;
@@ -36,6 +38,8 @@ mod verify;
 mod writeback;
 
 pub use area::{Area, RecordArea};
+pub use capacity::Capacity;
+pub use causes::with_causes;
 pub use checksum::Checksum;
 pub use descent::open_beneath;
 pub use digest::{Digest, DigestError, Hasher};

@@ -40,19 +40,16 @@ impl StoreDir {
     /// one whose format or incompatible features this version does not know. Nothing is ever removed by opening a store.
     pub fn open(root: &Path) -> Result<Self, Error> {
         let root = std::path::absolute(root).map_err(Error::io("find", root))?;
-        exposure::check(&root)?;
-        let format = match record::read(&root.join(FORMAT_FILE))? {
-            Some(format) => format,
-            None => create(&root)?,
-        };
-        if format.format != FORMAT || !format.incompat.is_empty() {
-            let mut found = format.format.to_string();
-            if !format.incompat.is_empty() {
-                found = format!("{found} with {}", format.incompat.join(", "));
-            }
-            return Err(Error::Format { path: root, found });
+        if !find(&root)? {
+            create(&root)?;
         }
         Ok(Self { root, owner: OnceLock::new() })
+    }
+
+    /// Whether there is a store at `root` already; nothing is made. Refused is what [`open`](Self::open) would refuse by
+    /// what is there; that a store could be made where there is none, only making it shows.
+    pub fn check(root: &Path) -> Result<bool, Error> {
+        find(&std::path::absolute(root).map_err(Error::io("find", root))?)
     }
 
     /// The store's directory, absolute.
@@ -152,8 +149,29 @@ pub(crate) fn list(directory: &Path) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
+/// Whether there is a store; what is there and is none that can be used, or made into one, is an error.
+fn find(root: &Path) -> Result<bool, Error> {
+    exposure::check(root)?;
+    let file = root.join(FORMAT_FILE);
+    let format = match record::read(&file)? {
+        Some(format) => format,
+        None if !root.is_dir() || is_unfinished(root)? => return Ok(false),
+        // Somebody else may have finished it, and begun to use it, while we looked.
+        None => record::read(&file)?.ok_or_else(|| Error::NotAStore { path: root.to_owned() })?,
+    };
+    let Format { format, incompat, .. } = format;
+    if format == FORMAT && incompat.is_empty() {
+        return Ok(true);
+    }
+    let found = match incompat.as_slice() {
+        [] => format.to_string(),
+        features => format!("{format} with {}", features.join(", ")),
+    };
+    Err(Error::Format { path: root.to_owned(), found })
+}
+
 /// Makes the store's directories, and the format record last, so that a store is either whole or made anew.
-fn create(root: &Path) -> Result<Format, Error> {
+fn create(root: &Path) -> Result<(), Error> {
     let parent = durable::parent(root);
     if !parent.is_dir() {
         // Whatever the umask: a store below a directory that everybody can write to is refused.
@@ -161,11 +179,9 @@ fn create(root: &Path) -> Result<Format, Error> {
         made.map_err(Error::io("create the directory", parent))?;
     }
     private_directory(root)?;
-    exposure::check(root)?;
-    if !is_unfinished(root)? {
-        // Somebody else may have finished it, and begun to use it, while we looked.
-        return record::read(&root.join(FORMAT_FILE))?
-            .ok_or_else(|| Error::NotAStore { path: root.to_owned() });
+    // What is there now may be somebody else's work.
+    if find(root)? {
+        return Ok(());
     }
     // It may have been made for us by others.
     fs::set_permissions(root, Permissions::from_mode(0o700)).map_err(Error::io("set the mode of", root))?;
@@ -176,8 +192,7 @@ fn create(root: &Path) -> Result<Format, Error> {
     let staged = root.join(format!(".offshoot-{}", crate::staging::unique()));
     record::write_new(&staged, &format, Durability::Durable)?;
     durable::rename(&staged, &root.join(FORMAT_FILE), Durability::Durable)?;
-    Durability::Durable.sync_directory(durable::parent(root))?;
-    Ok(format)
+    Durability::Durable.sync_directory(durable::parent(root))
 }
 
 fn directories() -> impl Iterator<Item = &'static str> {

@@ -23,15 +23,7 @@ fn done(outcome: &Outcome) -> String {
         Outcome::FetchedAgain => "it is fetched again".to_owned(),
         Outcome::BuiltAgain => "it is built again".to_owned(),
         Outcome::SetAside(path) => format!("it is now in {}", path.display()),
-        Outcome::Left(error) => {
-            let mut text = format!("it is left as it is: {error}");
-            let mut cause = std::error::Error::source(error);
-            while let Some(error) = cause {
-                text.push_str(&format!(": {error}"));
-                cause = error.source();
-            }
-            text
-        }
+        Outcome::Left(error) => format!("it is left as it is: {}", offshoot::with_causes(error)),
         _ => "something was done".to_owned(),
     }
 }

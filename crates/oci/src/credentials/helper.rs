@@ -1,22 +1,17 @@
 use std::ffi::OsStr;
-use std::io::{Read, Write};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{Credentials, CredentialsError, Secret};
-use crate::child_group::ChildGroup;
+use crate::bounded_run::{RunBounds, RunProblem, run_bounded};
 use crate::registry::Watch;
 
 /// The most bytes a helper's answer may have.
 const MAX_ANSWER: u64 = 64 << 10;
-/// How often an interrupt is asked for.
-const SLICE: Duration = Duration::from_millis(50);
 /// The user's name that says the secret is an identity token.
 const TOKEN_USER: &str = "<token>";
 /// What every helper says, and Docker takes for "there are none".
@@ -87,55 +82,18 @@ impl Helper<'_> {
     /// Whether it succeeded, how it ended, and what it wrote.
     fn run(&self, action: &str, input: &str) -> Result<(bool, String, Vec<u8>), CredentialsError> {
         let program = self.program()?;
-        let failed = |source| CredentialsError::RunHelper { name: self.name.to_owned(), source };
-        let mut child = Command::new(program)
-            .arg(action)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            // Of its own, so that it can be ended with all that it started.
-            .process_group(0)
-            .spawn()
-            .map_err(failed)?;
-        let pipes = (child.stdin.take(), child.stdout.take());
-        let group = ChildGroup::new(child);
-        let (Some(mut stdin), Some(stdout)) = pipes else {
-            return Err(failed(std::io::Error::other("it has no pipes")));
-        };
-        let (sender, receiver) = channel();
-        let input = input.to_owned();
-        // Not waited for if it is stuck: a process that left the group may keep the pipes open.
-        std::thread::spawn(move || {
-            // Not all helpers read what they are told.
-            let _ = stdin.write_all(input.as_bytes());
-            drop(stdin);
-            let mut output = Vec::new();
-            let read = stdout.take(MAX_ANSWER).read_to_end(&mut output);
-            let _ = sender.send(read.map(|_| output));
-        });
-        let started = Instant::now();
-        let output = loop {
-            match receiver.recv_timeout(SLICE) {
-                Ok(output) => break output.map_err(failed)?,
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(CredentialsError::HelperAnswer { name: self.name.to_owned() });
-                }
-                Err(RecvTimeoutError::Timeout) if self.watch.cancelled() => {
-                    return Err(CredentialsError::Interrupted);
-                }
-                Err(RecvTimeoutError::Timeout) if started.elapsed() >= self.limit => return Err(self.slow()),
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-        };
-        if output.len() as u64 == MAX_ANSWER {
-            return Err(CredentialsError::HelperAnswer { name: self.name.to_owned() });
-        }
-        let status = wait(group, self.limit.saturating_sub(started.elapsed())).ok_or_else(|| self.slow())?;
+        let mut command = Command::new(program);
+        command.arg(action);
+        let bounds = RunBounds { bytes: MAX_ANSWER, time: self.limit, watch: self.watch };
+        let name = self.name.to_owned();
+        let (status, output) =
+            run_bounded(command, input, false, &bounds).map_err(|problem| match problem {
+                RunProblem::Io(source) => CredentialsError::RunHelper { name, source },
+                RunProblem::TooMuch(_) => CredentialsError::HelperAnswer { name },
+                RunProblem::Slow(limit) => CredentialsError::SlowHelper { name, limit },
+                RunProblem::Interrupted => CredentialsError::Interrupted,
+            })?;
         Ok((status.success(), status.to_string(), output))
-    }
-
-    fn slow(&self) -> CredentialsError {
-        CredentialsError::SlowHelper { name: self.name.to_owned(), limit: self.limit }
     }
 
     /// The program, found by a name that leads nowhere else.
@@ -154,18 +112,5 @@ impl Helper<'_> {
                 name: self.name.to_owned(),
                 file: self.file.to_owned(),
             })
-    }
-}
-
-/// How a program ended, if it does so in time; it has closed its output, so its end is near.
-fn wait(mut group: ChildGroup, limit: Duration) -> Option<ExitStatus> {
-    let started = Instant::now();
-    loop {
-        match group.ended() {
-            Ok(Some(status)) => return Some(status),
-            Err(_) => return None,
-            Ok(None) if started.elapsed() >= limit => return None,
-            Ok(None) => std::thread::sleep(Duration::from_millis(1)),
-        }
     }
 }

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use offshoot_store::with_causes;
+
 use super::options::RegistryLimits;
 use super::problem::RegistryProblem;
 use super::transport::TransportError;
@@ -37,7 +39,7 @@ impl Backoff {
             return Err(problem);
         }
         let pause = self.pause().max(asked_for);
-        self.watch.notice(&Notice::Retry { host: host.to_owned(), problem: told(&problem), pause });
+        self.watch.notice(&Notice::Retry { host: host.to_owned(), problem: with_causes(&problem), pause });
         self.watch.pause(pause);
         if self.watch.cancelled() {
             return Err(TransportError::Interrupted.into());
@@ -51,18 +53,6 @@ impl Backoff {
         let whole = self.limits.first_pause.saturating_mul(1 << doublings).min(self.limits.longest_pause);
         whole.mul_f64(0.5 + 0.5 * fastrand::f64())
     }
-}
-
-/// All that an error says, in one line.
-pub(crate) fn told(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        next = error.source();
-    }
-    text
 }
 
 /// What `Retry-After` asks for (RFC 9110, section 10.2.3): seconds, or a date.

@@ -4,10 +4,10 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use offshoot_store::{Digest, VerifyError};
+use offshoot_store::{Digest, VerifyError, with_causes};
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 
-use super::backoff::{Backoff, told};
+use super::backoff::Backoff;
 use super::endpoint::Get;
 use super::partial::Partial;
 use super::problem::RegistryProblem;
@@ -108,8 +108,8 @@ impl Blob {
             matches!(failed, Failed::Problem(RegistryProblem::Transport(TransportError::Interrupted)));
         if self.hosts.len() > 1 && !interrupted {
             let told = match &failed {
-                Failed::Problem(problem) => told(problem),
-                Failed::Wrong(source) => told(source),
+                Failed::Problem(problem) => with_causes(problem),
+                Failed::Wrong(source) => with_causes(source),
             };
             self.passed_over.push(repository.passed_over(endpoint, told));
             self.hosts.pop_front();

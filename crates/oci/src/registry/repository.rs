@@ -1,11 +1,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use offshoot_store::{Digest, Expected};
+use offshoot_store::{Digest, Expected, with_causes};
 use ureq::http::HeaderName;
 use ureq::http::header::CONTENT_TYPE;
 
-use super::backoff::{Backoff, told};
+use super::backoff::Backoff;
 use super::endpoint::{Endpoint, Get};
 use super::network::Surroundings;
 use super::problem::RegistryProblem;
@@ -137,8 +137,10 @@ impl Repository {
                 Err(Attempt::Problem(problem @ RegistryProblem::Transport(TransportError::Interrupted))) => {
                     return Err(self.error(name, mirror, problem, &[]));
                 }
-                Err(Attempt::Problem(problem)) => failed.push(self.passed_over(mirror, told(&problem))),
-                Err(Attempt::Wrong(error)) => failed.push(self.passed_over(mirror, told(&error))),
+                Err(Attempt::Problem(problem)) => {
+                    failed.push(self.passed_over(mirror, with_causes(&problem)));
+                }
+                Err(Attempt::Wrong(error)) => failed.push(self.passed_over(mirror, with_causes(&error))),
             }
         }
         let mut backoff = Backoff::new(self.surroundings.limits, &self.surroundings.watch);

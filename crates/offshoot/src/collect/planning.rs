@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use offshoot_store::{Area, Claimed, Digest, LeftoverKind, RecordArea};
+use offshoot_store::{Area, Capacity, Claimed, Digest, LeftoverKind, RecordArea};
 
 use super::bytes::Bytes;
 use super::choose::choose;
@@ -261,15 +261,13 @@ impl Planning<'_> {
         let Some(keep_free) = self.options.keep_free else { return Ok((bytes, None)) };
         evictable.sort_by_key(|(used_at, ..)| *used_at);
         let root = self.store.directory.root();
-        let filesystem =
-            rustix::fs::statvfs(root).map_err(|error| Error::io("look at", root)(error.into()))?;
-        let available_bytes = filesystem.f_bavail.saturating_mul(filesystem.f_frsize);
-        let wanted_bytes = keep_free.bytes_of(filesystem.f_blocks.saturating_mul(filesystem.f_frsize));
+        let capacity = Capacity::of(root).map_err(Error::io("look at", root))?;
+        let wanted_bytes = keep_free.bytes_of(capacity.bytes);
         let paths: Vec<&Path> = evictable.iter().map(|(_, _, path, _)| path.as_path()).collect();
         let garbage: Vec<&Path> = self.entries.iter().map(|entry| entry.path.as_path()).collect();
         let missing = |chosen: &[&Path]| {
             let freed = bytes.together(garbage.iter().chain(chosen).copied());
-            wanted_bytes.saturating_sub(available_bytes).saturating_sub(freed)
+            wanted_bytes.saturating_sub(capacity.available_bytes).saturating_sub(freed)
         };
         let chosen = choose(&paths, missing);
         let missing_bytes = missing(&chosen);
@@ -281,7 +279,7 @@ impl Planning<'_> {
                 self.keep(target.what(), kept);
             }
         }
-        Ok((bytes, Some(Room { wanted_bytes, available_bytes, missing_bytes })))
+        Ok((bytes, Some(Room { wanted_bytes, available_bytes: capacity.available_bytes, missing_bytes })))
     }
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
-use offshoot_store::{clone_file, new_private_file, next_data, same_blocks, share_range};
+use offshoot_store::{Capacity, clone_file, new_private_file, next_data, same_blocks, share_range};
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags, XattrFlags};
 
 use super::{Probe, ProbeState};
@@ -130,16 +130,15 @@ fn space(directory: &Path) -> Probe {
     const SMALL: &str =
         "make room, or name a store elsewhere with --store; 'offshoot gc' frees what nobody needs";
     let name = "free space";
-    match rustix::fs::statvfs(directory) {
-        Ok(found) => {
-            let bytes = found.f_bavail.saturating_mul(found.f_frsize);
-            // Some filesystems make inodes as they are needed, and say that they have none.
-            let few_inodes = found.f_files > 0 && found.f_favail < LEAST_FREE_INODES;
-            let mut text = format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30));
-            if found.f_files > 0 {
-                text.push_str(&format!(", {} inodes", found.f_favail));
+    match Capacity::of(directory) {
+        Ok(Capacity { available_bytes, available_inodes, .. }) => {
+            let mut text = format!("{:.1} GiB", available_bytes as f64 / f64::from(1 << 30));
+            if let Some(inodes) = available_inodes {
+                text.push_str(&format!(", {inodes} inodes"));
             }
-            if bytes < LEAST_FREE_BYTES || few_inodes {
+            let is_little = available_bytes < LEAST_FREE_BYTES
+                || available_inodes.is_some_and(|inodes| inodes < LEAST_FREE_INODES);
+            if is_little {
                 Probe::less(name, ProbeState::Limited, text, SMALL)
             } else {
                 Probe::ok(name, text)

@@ -1,18 +1,22 @@
 //! Programs of others, none of which is needed for what comes from registries, layouts or archives.
 
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
+
+use offshoot_oci::{RunBounds, RunProblem, Unwatched, run_bounded};
+
+use crate::resize2fs;
 
 use super::{Probe, ProbeState};
 
 /// How long a program may take to say its version.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// As much of what it says is read.
-const MAX_BYTES: u64 = 4096;
+/// No program says more than this of itself.
+const MAX_BYTES: u64 = 64 << 10;
 
-pub(super) fn probe(resize2fs: &Path, probes: &mut Vec<Probe>) {
+pub(super) fn probe(resizer: &Path, probes: &mut Vec<Probe>) {
     let programs = [
         (
             "resize2fs",
@@ -30,8 +34,11 @@ pub(super) fn probe(resize2fs: &Path, probes: &mut Vec<Probe>) {
         ("qemu-img", "--version", "offshoot does not need it; it looks at and converts qcow2 disks"),
     ];
     for (program, option, advice) in programs {
-        let path = if program == "resize2fs" { resize2fs } else { Path::new(program) };
-        probes.push(match version(path, option) {
+        let found = match program {
+            "resize2fs" => resize2fs::find(resizer, |path| version(path, option)),
+            _ => version(Path::new(program), option),
+        };
+        probes.push(match found {
             Ok(version) => Probe::ok(program, version),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Probe::less(program, ProbeState::Missing, "not in PATH", advice)
@@ -44,30 +51,13 @@ pub(super) fn probe(resize2fs: &Path, probes: &mut Vec<Probe>) {
 /// What a program says of itself: the first number with a dot, in whatever it prints.
 fn version(program: &Path, option: &str) -> io::Result<String> {
     let mut command = Command::new(program);
-    command.arg(option).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn()?;
-    wait(&mut child)?;
-    let mut text = Vec::new();
-    if let Some(output) = child.stdout.take() {
-        output.take(MAX_BYTES).read_to_end(&mut text)?;
-    }
-    if let Some(output) = child.stderr.take() {
-        output.take(MAX_BYTES).read_to_end(&mut text)?;
-    }
+    command.arg(option);
+    let bounds = RunBounds { bytes: MAX_BYTES, time: PATIENCE, watch: &Unwatched };
+    let (_, text) = run_bounded(command, "", true, &bounds).map_err(|problem| match problem {
+        RunProblem::Io(error) => error,
+        other => io::Error::other(other),
+    })?;
     Ok(first_version(&String::from_utf8_lossy(&text)).unwrap_or("of unknown version").to_owned())
-}
-
-fn wait(child: &mut Child) -> io::Result<()> {
-    let end = Instant::now() + PATIENCE;
-    while child.try_wait()?.is_none() {
-        if Instant::now() >= end {
-            child.kill()?;
-            child.wait()?;
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "it does not answer"));
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    Ok(())
 }
 
 fn first_version(text: &str) -> Option<&str> {

@@ -8,6 +8,7 @@ mod collecting;
 mod collecting_beside;
 mod collecting_model;
 mod damage;
+mod diagnosing;
 mod image;
 mod importing;
 mod killed_sessions;

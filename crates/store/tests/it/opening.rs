@@ -1,5 +1,5 @@
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use offshoot_store::{Error, StoreDir};
 
@@ -93,4 +93,47 @@ fn many_may_make_the_same_store_at_once() {
             opener.join().unwrap().unwrap();
         }
     });
+}
+
+/// What is refused is refused before anything is made, and by [`StoreDir::check`] as by [`StoreDir::open`].
+#[test]
+fn a_check_refuses_what_opening_refuses_and_makes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    fs::write(path("file"), "").unwrap();
+    symlink("nowhere", path("dangling")).unwrap();
+    for name in ["letters", "newer", "exposed", "open", "sticky"] {
+        fs::create_dir(path(name)).unwrap();
+    }
+    fs::write(path("letters/dear"), "").unwrap();
+    fs::write(path("newer/offshoot.json"), r#"{"format": 2}"#).unwrap();
+    for (name, mode) in [("exposed", 0o770), ("open", 0o777), ("sticky", 0o1777)] {
+        fs::set_permissions(path(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    type Fits = fn(&Error) -> bool;
+    let not_a_directory: Fits = |error| matches!(error, Error::NotADirectory { .. });
+    let exposed: Fits = |error| matches!(error, Error::Exposed { .. });
+    let cases: [(&str, Fits); 9] = [
+        ("file", not_a_directory),
+        ("file/store", not_a_directory),
+        ("file/a/store", not_a_directory),
+        ("dangling", not_a_directory),
+        ("dangling/store", not_a_directory),
+        ("letters", |error| matches!(error, Error::NotAStore { .. })),
+        ("newer", |error| matches!(error, Error::Format { .. })),
+        ("exposed", exposed),
+        ("open/a/store", exposed),
+    ];
+    for (name, fits) in cases {
+        for error in [StoreDir::check(&path(name)).unwrap_err(), StoreDir::open(&path(name)).unwrap_err()] {
+            assert!(fits(&error), "{name}: {error}");
+        }
+    }
+    assert!(!path("nowhere").exists() && !path("open/a").exists());
+    for name in ["store", "a/store", "sticky/store"] {
+        assert!(!StoreDir::check(&path(name)).unwrap(), "{name}");
+        assert!(!path(name).exists());
+        StoreDir::open(&path(name)).unwrap();
+        assert!(StoreDir::check(&path(name)).unwrap(), "{name}");
+    }
 }

@@ -1,6 +1,5 @@
 //! Changes to the filesystem on a clone's disk.
 
-use std::fs::File;
 use std::num::NonZero;
 use std::path::Path;
 
@@ -27,7 +26,7 @@ const READ_FIRST: [(u64, u64); 2] = [(0, 8 << 10), (260 << 10, 124 << 10)];
 /// Has the disk begin to read what growth will look at, while other things are seen to: one wait instead of ten. It is a
 /// wish, and may fail.
 pub(crate) fn prefetch(path: &Path) {
-    if let Ok(file) = File::open(path) {
+    if let Ok(file) = offshoot_store::open_own_file(path) {
         for (offset, bytes) in READ_FIRST {
             let _ = rustix::fs::fadvise(&file, offset, NonZero::new(bytes), rustix::fs::Advice::WillNeed);
         }

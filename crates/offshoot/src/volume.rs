@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use offshoot_ext4::Device;
@@ -14,7 +15,11 @@ use crate::{DiskFormat, Error, VmId};
 #[derive(Debug)]
 pub(crate) enum Volume {
     Raw(File),
-    Overlay(Box<Overlay>),
+    Overlay {
+        opened: Box<Overlay>,
+        /// The same file, locked for as long as it is open.
+        _locked: File,
+    },
 }
 
 impl Volume {
@@ -33,7 +38,8 @@ impl Volume {
         Ok(match format {
             DiskFormat::Raw | DiskFormat::Dir => Self::Raw(file),
             DiskFormat::Qcow2 => {
-                Self::Overlay(Box::new(Overlay::open(path, backing, access).map_err(overlay(path))?))
+                let opened = Overlay::open(path, backing, access).map_err(overlay(path))?;
+                Self::Overlay { opened: Box::new(opened), _locked: file }
             }
         })
     }
@@ -41,14 +47,14 @@ impl Volume {
     /// Whether steps that must come one after the other need a barrier between them though nothing is to be synced: an
     /// overlay keeps what is written in memory until then.
     pub(crate) fn is_buffered(&self) -> bool {
-        matches!(self, Self::Overlay(_))
+        matches!(self, Self::Overlay { .. })
     }
 
     /// Makes what was written part of the file.
     pub(crate) fn flush(&self, path: &Path) -> Result<(), Error> {
         match self {
             Self::Raw(_) => Ok(()),
-            Self::Overlay(opened) => opened.flush().map_err(overlay(path)),
+            Self::Overlay { opened, .. } => opened.flush().map_err(overlay(path)),
         }
     }
 }
@@ -57,35 +63,35 @@ impl Device for Volume {
     fn size_bytes(&self) -> io::Result<u64> {
         match self {
             Self::Raw(file) => file.size_bytes(),
-            Self::Overlay(overlay) => Ok(overlay.size_bytes()),
+            Self::Overlay { opened, .. } => Ok(opened.size_bytes()),
         }
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         match self {
             Self::Raw(file) => Device::read_at(file, offset, buffer),
-            Self::Overlay(overlay) => overlay.read_at(offset, buffer).map_err(io::Error::other),
+            Self::Overlay { opened, .. } => opened.read_at(offset, buffer).map_err(io::Error::other),
         }
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Raw(file) => Device::write_at(file, offset, bytes),
-            Self::Overlay(overlay) => overlay.write_at(offset, bytes).map_err(io::Error::other),
+            Self::Overlay { opened, .. } => opened.write_at(offset, bytes).map_err(io::Error::other),
         }
     }
 
     fn set_size(&self, bytes: u64) -> io::Result<()> {
         match self {
             Self::Raw(file) => file.set_size(bytes),
-            Self::Overlay(overlay) => overlay.set_size_bytes(bytes).map_err(io::Error::other),
+            Self::Overlay { opened, .. } => opened.set_size_bytes(bytes).map_err(io::Error::other),
         }
     }
 
     fn sync(&self) -> io::Result<()> {
         match self {
             Self::Raw(file) => file.sync(),
-            Self::Overlay(overlay) => overlay.flush().map_err(io::Error::other),
+            Self::Overlay { opened, .. } => opened.flush().map_err(io::Error::other),
         }
     }
 }
@@ -100,8 +106,12 @@ pub(crate) fn open_unused(vm: &VmId, path: &Path) -> Result<File, Error> {
     }
 }
 
-/// The same for a disk that may be missing, or that its mode protects from being written and so from being in use.
+/// The same for a disk that may be missing, or that its mode protects from being written and so from being in use; what is
+/// no file is nobody's disk, and one of several names, a template's, is not this VM's to lock.
 pub(crate) fn lock_unused(vm: &VmId, path: &Path) -> Result<Option<File>, Error> {
+    if path.symlink_metadata().is_ok_and(|metadata| !metadata.is_file() || metadata.nlink() > 1) {
+        return Ok(None);
+    }
     match open_unused(vm, path) {
         Err(Error::Io { source, .. })
             if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) =>
@@ -125,4 +135,28 @@ pub(crate) fn copy_changes(
 
 pub(crate) fn overlay(path: &Path) -> impl FnOnce(offshoot_qcow2::Error) -> Error {
     move |source| Error::Overlay { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{BuildOptions, CloneOptions, Error, Quiet, Store, Strategy, VmId};
+
+    #[test]
+    fn a_disk_is_locked_for_as_long_as_it_is_open() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("store")).unwrap();
+        let scratch = "scratch:".parse().unwrap();
+        let template = store.build(&scratch, &BuildOptions::default(), &Quiet).unwrap();
+        let vm: VmId = "vm".parse().unwrap();
+        for strategy in [Strategy::Copy, Strategy::Qcow2] {
+            let options = CloneOptions { strategy: Some(strategy), ..CloneOptions::default() };
+            let clone = store.clone_template(&template, &vm, &options).unwrap();
+            let opened = store.open_disk(&clone).unwrap();
+            // Others may look at it, and close it again.
+            store.usage().unwrap();
+            assert!(matches!(store.release(&vm), Err(Error::InUse { .. })), "{strategy}");
+            drop(opened);
+            store.release(&vm).unwrap();
+        }
+    }
 }

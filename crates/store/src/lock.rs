@@ -3,6 +3,8 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
 use crate::{Error, durable, reserve};
@@ -67,13 +69,23 @@ pub(crate) fn remove_free(path: &Path) -> Result<bool, Error> {
 }
 
 /// Takes the lock that VMMs take on a disk they have open (QEMU and Cloud Hypervisor do, on ranges of its bytes), so
-/// that a disk in use is not changed; it is held until the file, or any other handle of this process on it, is closed.
+/// that a disk in use is not changed; it is held until the file is closed.
+///
+/// It is the open file's, not the process's: one of the process would be lost as soon as any other handle on the disk is
+/// closed, which a survey of the store's bytes does at any time.
 ///
 /// `Ok(false)`: somebody has it open. A VMM that takes no locks is not seen. The file must be open for writing.
 pub fn lock_disk(file: &File) -> io::Result<bool> {
-    match rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(true),
-        Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::ACCESS) => Ok(false),
+    let whole = nix::libc::flock {
+        l_type: nix::libc::F_WRLCK as i16,
+        l_whence: nix::libc::SEEK_SET as i16,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    match fcntl(file, FcntlArg::F_OFD_SETLK(&whole)) {
+        Ok(_) => Ok(true),
+        Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }

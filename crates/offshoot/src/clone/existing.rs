@@ -84,9 +84,8 @@ impl Store {
     pub(crate) fn release_locked(&self, vm: &VmId) -> Result<(), Error> {
         // The record is not asked: one that cannot be understood must not keep its clone for ever. A directory in use
         // cannot be told from one that is not.
-        for format in [DiskFormat::Raw, DiskFormat::Qcow2] {
-            drop(volume::lock_unused(vm, &self.clone_disk(vm, format))?);
-        }
+        let lock = |format| volume::lock_unused(vm, &self.clone_disk(vm, format));
+        let _in_use = [lock(DiskFormat::Raw)?, lock(DiskFormat::Qcow2)?];
         self.directory.retire(Area::Clones, &vm.entry(), Durability::Durable)?;
         Ok(())
     }

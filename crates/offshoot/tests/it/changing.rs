@@ -150,6 +150,23 @@ fn a_snapshot_is_a_template() {
     }
 }
 
+/// All hard links are one file, which any of their VMs may have open.
+#[test]
+fn a_hard_link_is_released_whoever_has_another() {
+    if !oracle::available(&["qemu-io"]) {
+        return;
+    }
+    let Fixture { store, template, .. } = &fixture();
+    let link =
+        CloneOptions { strategy: Some(Strategy::Hardlink), read_only: true, ..CloneOptions::default() };
+    store.clone_template(template, &vm("vm-1"), &link).unwrap();
+    let other = store.clone_template(template, &vm("vm-2"), &link).unwrap();
+    let running = Running::reading(&other.path);
+    store.release(&vm("vm-1")).unwrap();
+    assert_eq!(names(store, "clones"), ["vm-2"]);
+    drop(running);
+}
+
 /// As QEMU has it: locks on bytes of the disk, which die with their holder.
 #[test]
 fn a_disk_in_use_is_left_alone() {

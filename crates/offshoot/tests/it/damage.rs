@@ -2,6 +2,7 @@ use std::fs;
 use std::io::Write;
 
 use offshoot::{CloneOptions, Damage, Error, ErrorKind, Strategy};
+use offshoot_testkit::oracle;
 
 use crate::image::{Fixture, fixture, names, vm};
 
@@ -147,4 +148,33 @@ fn a_sound_clone_is_not_recreated() {
     let error =
         store.clone_template(template, &vm("vm-1"), &CloneOptions { read_only: true, ..recreate(None) });
     assert!(matches!(error, Err(Error::CloneConflict { .. })));
+}
+
+/// Whatever lies where a disk should, nobody waits for it, and it can be released.
+#[test]
+fn what_is_no_disk_is_neither_opened_nor_in_the_way() {
+    type Plant = fn(&std::path::Path);
+    let cases: [(&str, Plant); 3] = [
+        ("pipe", |path| {
+            oracle::run(oracle::command("mkfifo").arg(path));
+        }),
+        ("directory", |path| fs::create_dir(path).unwrap()),
+        ("link", |path| std::os::unix::fs::symlink("..", path).unwrap()),
+    ];
+    for (what, plant) in cases {
+        let Fixture { store, template, .. } = &fixture();
+        for strategy in [None, Some(Strategy::Qcow2)] {
+            let clone = store.clone_template(template, &vm("vm-1"), &options(strategy)).unwrap();
+            fs::remove_file(&clone.path).unwrap();
+            plant(&clone.path);
+            let error = store.grow(&vm("vm-1"), 8 << 30).unwrap_err();
+            assert!(matches!(damage(&error), Damage::NotAFile { .. }), "{what}: {error}");
+            store.reset(&vm("vm-1")).unwrap();
+            assert!(fs::symlink_metadata(&clone.path).unwrap().is_file(), "{what}");
+            fs::remove_file(&clone.path).unwrap();
+            plant(&clone.path);
+            store.release(&vm("vm-1")).unwrap();
+            assert!(names(store, "clones").is_empty(), "{what}");
+        }
+    }
 }

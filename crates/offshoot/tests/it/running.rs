@@ -14,8 +14,16 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn with(disk: &Path) -> Self {
+        Self::start(disk, &[])
+    }
+
+    pub(crate) fn reading(disk: &Path) -> Self {
+        Self::start(disk, &["-r"])
+    }
+
+    fn start(disk: &Path, options: &[&str]) -> Self {
         let mut vmm = oracle::command("qemu-io");
-        vmm.args(["-f", "raw"]).arg(disk).stdin(Stdio::piped()).stdout(Stdio::piped());
+        vmm.args(options).args(["-f", "raw"]).arg(disk).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut vmm = vmm.spawn().unwrap();
         // An answer to a command means that the disk is open.
         let mut input = vmm.stdin.take().unwrap();

@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use offshoot_store::{Area, EntryName, StoreDir};
+use offshoot_store::{Area, EntryName, StoreDir, lock_disk};
+use offshoot_testkit::oracle;
 
 #[test]
 fn one_at_a_time_makes_a_thing() {
@@ -35,4 +36,25 @@ fn locks_of_different_things_do_not_meet() {
     let _layer = store.lock_key(Area::Layers, &name).unwrap();
     let _template = store.lock_key(Area::Templates, &name).unwrap();
     let _other = store.lock_key(Area::Layers, &EntryName::encode("y")).unwrap();
+}
+
+#[test]
+fn a_disk_stays_locked_when_another_handle_on_it_is_closed() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = directory.path().join("rootfs.ext4");
+    std::fs::write(&disk, "disk").unwrap();
+    let open = || std::fs::File::options().read(true).write(true).open(&disk).unwrap();
+    let locked = open();
+    assert!(lock_disk(&locked).unwrap());
+    // As a survey of the store, or a digest, opens it and closes it again.
+    drop(std::fs::File::open(&disk).unwrap());
+    assert!(!lock_disk(&open()).unwrap());
+    // Nor does a VMM get it.
+    if oracle::available(&["qemu-io"]) {
+        let mut vmm = oracle::command("qemu-io");
+        let refused = vmm.args(["-f", "raw", "-c", "write 0 4"]).arg(&disk).output().unwrap();
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("lock"), "{refused:?}");
+    }
+    drop(locked);
+    assert!(lock_disk(&open()).unwrap());
 }

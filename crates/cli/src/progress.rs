@@ -107,8 +107,13 @@ fn json(event: Event) {
         Event::BuildWrote { bytes } => json!({"event": "build_wrote", "bytes": bytes}),
         Event::BuildFinished { reused } => json!({"event": "build_finished", "reused": reused}),
         Event::VerifyStarted { things } => json!({"event": "verify_started", "things": things}),
-        Event::VerifyRead { bytes } => json!({"event": "verify_read", "bytes": bytes}),
-        Event::VerifyFinished { findings } => json!({"event": "verify_finished", "findings": findings}),
+        Event::VerifyReading { index, kind, digest, bytes } => {
+            json!({"event": "verify_reading", "index": index, "kind": kind, "digest": digest, "bytes": bytes})
+        }
+        Event::VerifyRead { index, bytes } => json!({"event": "verify_read", "index": index, "bytes": bytes}),
+        Event::VerifyFinished { index, findings } => {
+            json!({"event": "verify_finished", "index": index, "findings": findings})
+        }
         _ => return,
     };
     say(&value.to_string());
@@ -117,43 +122,55 @@ fn json(event: Event) {
 #[derive(Default)]
 struct Bars {
     all: MultiProgress,
-    layers: Mutex<HashMap<usize, ProgressBar>>,
-    build: Mutex<Option<ProgressBar>>,
+    /// Layers, or what else goes on at once.
+    parts: Mutex<HashMap<usize, ProgressBar>>,
+    whole: Mutex<Option<ProgressBar>>,
 }
 
 impl Bars {
     fn event(&self, event: Event) {
-        let (Ok(mut layers), Ok(mut build)) = (self.layers.lock(), self.build.lock()) else { return };
+        let (Ok(mut parts), Ok(mut whole)) = (self.parts.lock(), self.whole.lock()) else { return };
         match event {
             Event::LayerStarted { index, count, bytes, .. } => {
-                layers.insert(index, self.bar(format!("layer {}/{count}", index + 1), bytes));
+                parts.insert(index, self.bar(format!("layer {}/{count}", index + 1), bytes));
             }
-            Event::LayerRead { index, bytes } => {
-                if let Some(bar) = layers.get(&index) {
+            Event::LayerRead { index, bytes } | Event::VerifyRead { index, bytes } => {
+                if let Some(bar) = parts.get(&index) {
                     bar.inc(bytes);
                 }
             }
             Event::LayerFinished { index, .. } => {
-                if let Some(bar) = layers.remove(&index) {
+                if let Some(bar) = parts.remove(&index) {
                     bar.finish_and_clear();
                 }
             }
-            Event::BuildStarted { bytes } => *build = Some(self.bar("template".to_owned(), Some(bytes))),
+            Event::BuildStarted { bytes } => *whole = Some(self.bar("template".to_owned(), Some(bytes))),
             Event::BuildWrote { bytes } => {
-                if let Some(bar) = &*build {
+                if let Some(bar) = &*whole {
                     bar.inc(bytes);
                 }
             }
             Event::BuildFinished { .. } => {
-                if let Some(bar) = build.take() {
+                if let Some(bar) = whole.take() {
                     bar.finish_and_clear();
                 }
             }
-            // Nothing says how much there is to read before it is.
-            Event::VerifyStarted { .. } => *build = Some(self.bar("verified".to_owned(), None)),
-            Event::VerifyRead { bytes } => {
-                if let Some(bar) = &*build {
-                    bar.inc(bytes);
+            Event::VerifyStarted { things } => *whole = Some(self.count("verified", things)),
+            Event::VerifyReading { index, kind, digest, bytes } => {
+                let again = parts.insert(index, self.bar(format!("{kind} {:.6}", digest.hex()), Some(bytes)));
+                if let Some(bar) = again {
+                    bar.finish_and_clear();
+                }
+            }
+            Event::VerifyFinished { index, .. } => {
+                if let Some(bar) = parts.remove(&index) {
+                    bar.finish_and_clear();
+                }
+                if let Some(bar) = whole.take_if(|bar| {
+                    bar.inc(1);
+                    bar.length() == Some(bar.position())
+                }) {
+                    bar.finish_and_clear();
                 }
             }
             _ => {}
@@ -161,13 +178,23 @@ impl Bars {
     }
 
     fn bar(&self, name: String, bytes: Option<u64>) -> ProgressBar {
-        let (bar, template) = match bytes {
-            Some(bytes) => (
+        match bytes {
+            Some(bytes) => self.add(
                 ProgressBar::new(bytes),
-                "{prefix:12} {bar:30} {binary_bytes:>11}/{binary_total_bytes:11} {eta:>4}",
+                name,
+                "{prefix:15} {bar:30} {binary_bytes:>11}/{binary_total_bytes:11} {eta:>4}",
             ),
-            None => (ProgressBar::no_length(), "{prefix:12} {spinner} {binary_bytes:>11}"),
-        };
+            None => self.add(ProgressBar::no_length(), name, "{prefix:15} {spinner} {binary_bytes:>11}"),
+        }
+    }
+
+    /// Of things that are all alike.
+    fn count(&self, name: &str, things: usize) -> ProgressBar {
+        let bar = ProgressBar::new(u64::try_from(things).unwrap_or(u64::MAX));
+        self.add(bar, name.to_owned(), "{prefix:15} {bar:30} {pos:>11}/{len:11}")
+    }
+
+    fn add(&self, bar: ProgressBar, name: String, template: &str) -> ProgressBar {
         let bar = self.all.add(bar).with_prefix(name);
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);

@@ -47,18 +47,33 @@ pub enum Event {
         /// Whether it was there already.
         reused: bool,
     },
-    /// A store is being looked at.
+    /// A store is being looked at: so many [`VerifyFinished`](Self::VerifyFinished) follow.
     VerifyStarted {
         /// How many things there are to look at.
         things: usize,
     },
-    /// More of what is in the store has been read.
+    /// A thing's contents are being read: from the start again, where something looked wrong and is looked at once more.
+    VerifyReading {
+        /// Its number among all things, from 0.
+        index: usize,
+        /// `blob`, `layer` or `template`.
+        kind: &'static str,
+        /// What it is called.
+        digest: Digest,
+        /// How much there is to read, in bytes; less is read of what turns out to be damaged.
+        bytes: u64,
+    },
+    /// More of a thing has been read.
     VerifyRead {
-        /// Bytes since the last such event.
+        /// Its number.
+        index: usize,
+        /// Bytes since the last such event of it.
         bytes: u64,
     },
     /// One more thing has been looked at.
     VerifyFinished {
+        /// Its number.
+        index: usize,
         /// How much is wrong with it.
         findings: usize,
     },

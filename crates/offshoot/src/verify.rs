@@ -1,13 +1,17 @@
 //! Is everything in the store as it was written?
 
 mod attributes;
+mod build_again;
 mod check;
 mod contents;
 mod dependants;
 mod entries;
+mod fetch_again;
 mod finding;
 mod mend;
+mod reading;
 mod scope;
+mod set_aside;
 mod work;
 
 pub use finding::{Finding, Problem, Subject};

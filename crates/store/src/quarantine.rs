@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags};
 use serde::{Deserialize, Serialize};
 
 use crate::durable::{self, Durability};
@@ -27,39 +28,72 @@ pub struct Quarantined {
 impl StoreDir {
     /// Moves a file or directory of the store to `quarantine/`, beside a record of the reason; where it is now.
     ///
-    /// `Ok(None)`: it was not there. A machine that dies between the two steps leaves a reason without the thing, and
-    /// the thing where it was.
+    /// `Ok(None)`: it was not there. An error leaves it where it was. A machine that dies between the two steps leaves a
+    /// reason without the thing, and the thing where it was.
     pub fn quarantine(&self, path: &Path, reason: &str) -> Result<Option<PathBuf>, Error> {
         let target = self.quarantine_for(path, reason)?;
         match fs::rename(path, &target) {
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(error) => {
                 let _ = remove_tree(durable::parent(&target));
-                return Ok(None);
+                if error.kind() == io::ErrorKind::NotFound {
+                    return Ok(None);
+                }
+                return Err(Error::io("move to quarantine", path)(error));
             }
-            Err(error) => return Err(Error::io("move to quarantine", path)(error)),
         }
-        sync_quarantined(&target)?;
-        Durability::Durable.sync_directory(durable::parent(path))?;
+        let synced = sync_quarantined(&target)
+            .and_then(|()| Durability::Durable.sync_directory(durable::parent(path)));
+        if let Err(error) = synced {
+            let _ = self.put_back(&target, path);
+            return Err(error);
+        }
         Ok(Some(target))
+    }
+
+    /// Puts back what [`quarantine`](Self::quarantine) has moved aside.
+    ///
+    /// `Ok(false)`: something else has come in its place, and it stays where it is.
+    pub fn put_back(&self, aside: &Path, path: &Path) -> Result<bool, Error> {
+        match rustix::fs::renameat_with(CWD, aside, CWD, path, RenameFlags::NOREPLACE) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::EXIST) => return Ok(false),
+            Err(error) => return Err(Error::errno("put back", path)(error)),
+        }
+        Durability::Durable.sync_directory(durable::parent(path))?;
+        let _ = remove_tree(durable::parent(aside));
+        Ok(true)
     }
 
     /// Puts a staged file, which is synced, in the place of one that goes to quarantine: whoever looks sees the one or
     /// the other. What is no file makes way first.
     pub fn quarantine_replaced(&self, path: &Path, staged: &Path, reason: &str) -> Result<(), Error> {
+        let mut linked = None;
+        let mut moved = None;
         match fs::symlink_metadata(path) {
             Ok(metadata) if metadata.is_file() => {
                 let target = self.quarantine_for(path, reason)?;
-                fs::hard_link(path, &target).map_err(Error::io("link to quarantine", path))?;
-                sync_quarantined(&target)?;
+                let link = fs::hard_link(path, &target).map_err(Error::io("link to quarantine", path));
+                if let Err(error) = link.and_then(|()| sync_quarantined(&target)) {
+                    let _ = remove_tree(durable::parent(&target));
+                    return Err(error);
+                }
+                linked = Some(target);
             }
-            Ok(_) => {
-                self.quarantine(path, reason)?;
-            }
+            Ok(_) => moved = self.quarantine(path, reason)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(Error::io("look at", path)(error)),
         }
-        durable::rename(staged, path, Durability::Durable)
+        if let Err(error) = fs::rename(staged, path) {
+            // It has not made way.
+            if let Some(target) = linked {
+                let _ = remove_tree(durable::parent(&target));
+            } else if let Some(aside) = moved {
+                let _ = self.put_back(&aside, path);
+            }
+            return Err(Error::io("rename to", path)(error));
+        }
+        Durability::Durable.sync_directory(durable::parent(path))
     }
 
     /// A place for something, and the reason beside it.
@@ -71,7 +105,10 @@ impl StoreDir {
         let quarantined = Quarantined { version: 1, origin, reason: reason.to_owned(), moved_at };
         let directory = self.root().join("quarantine").join(staging::unique());
         new_private_directory(&directory).map_err(Error::io("create", &directory))?;
-        record::write_new(&directory.join(REASON), &quarantined, Durability::Durable)?;
+        if let Err(error) = record::write_new(&directory.join(REASON), &quarantined, Durability::Durable) {
+            let _ = remove_tree(&directory);
+            return Err(error);
+        }
         Ok(directory.join(path.file_name().unwrap_or_default()))
     }
 }

@@ -22,6 +22,7 @@ fn done(outcome: &Outcome) -> String {
         Outcome::Forgotten => "it is forgotten".to_owned(),
         Outcome::FetchedAgain => "it is fetched again".to_owned(),
         Outcome::BuiltAgain => "it is built again".to_owned(),
+        Outcome::LinkedAgain => "it is linked to its template again".to_owned(),
         Outcome::SetAside(path) => format!("it is now in {}", path.display()),
         Outcome::Left(error) => format!("it is left as it is: {}", offshoot::with_causes(error)),
         _ => "something was done".to_owned(),
@@ -81,6 +82,7 @@ fn mended_json(mended: &Mended) -> MendedJson<'_> {
         Outcome::Forgotten => ("forgotten", None),
         Outcome::FetchedAgain => ("fetched_again", None),
         Outcome::BuiltAgain => ("built_again", None),
+        Outcome::LinkedAgain => ("linked_again", None),
         Outcome::SetAside(path) => ("set_aside", Some(path.as_path())),
         _ => ("left", None),
     };

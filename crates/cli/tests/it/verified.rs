@@ -97,6 +97,66 @@ fn what_is_not_there_and_what_cannot_be_opened() {
     assert_eq!(code, INTEGRITY, "{message}");
 }
 
+/// What was moved aside is not there any more; that does not make the rest right.
+#[test]
+fn of_several_names_each_is_looked_at_again() {
+    let small = Small::new();
+    let disk = small.clone("vm-1", &[]);
+    small.clone("vm-2", &["--strategy", "qcow2"]);
+    fs::write(disk.with_file_name("clone.json"), "{").unwrap();
+    let overlay = small.store.path.join("clones/vm-2/rootfs.qcow2");
+    fs::set_permissions(&overlay, Permissions::from_mode(0o602)).unwrap();
+    let outcome = |arguments: &[&str]| {
+        let mut command = small.store.command(arguments);
+        let output = oracle::output(&mut command);
+        (
+            output.status.code().unwrap(),
+            serde_json::from_slice::<Value>(&output.stdout).unwrap()["left"].clone(),
+        )
+    };
+    let command = ["verify", "--quarantine", "--format", "json", "vm-1", "vm-2"];
+    assert_eq!(outcome(&command), (INTEGRITY, 1.into()));
+    assert!(!disk.exists());
+    fs::set_permissions(&overlay, Permissions::from_mode(0o600)).unwrap();
+    // What needs what was moved aside is a finding from then on, though it was not named.
+    let id = small.template.parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
+    flip(&small.template, 12 << 20);
+    let command = ["verify", "--quarantine", "--format", "json", &id];
+    assert_eq!(outcome(&command), (INTEGRITY, 3.into()), "a name, a clone and its overlay");
+    let (message, code) = small.store.fails(&["verify", &id]);
+    assert_eq!(code, NOT_FOUND, "{message}");
+    // A name that stands for nothing is removed as the finding says.
+    let line = oracle::output(&mut small.store.command(&["verify", "base"])).stdout;
+    assert!(String::from_utf8_lossy(&line).contains("remove the name"), "{}", String::from_utf8_lossy(&line));
+    small.store.run(&["remove", "base"]);
+}
+
+#[test]
+fn programs_are_told_what_is_read() {
+    let small = Small::new();
+    let mut command = small.store.command(&["verify", "--progress", "json"]);
+    let output = oracle::output(&mut command);
+    assert!(output.status.success(), "{}", oracle::describe(&command, &output));
+    let told = String::from_utf8(output.stderr).unwrap();
+    let events = told.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let (mut things, mut finished, mut to_read, mut read) = (None, 0, 0, 0);
+    for event in events {
+        match event["event"].as_str().unwrap() {
+            "verify_started" => things = event["things"].as_u64(),
+            "verify_reading" => {
+                assert!(["blob", "layer", "template"].contains(&event["kind"].as_str().unwrap()), "{event}");
+                assert!(event["digest"].as_str().unwrap().starts_with("sha256:"), "{event}");
+                to_read += event["bytes"].as_u64().unwrap();
+            }
+            "verify_read" => read += event["bytes"].as_u64().unwrap(),
+            "verify_finished" => finished += 1,
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!((things, to_read), (Some(finished), read), "{told}");
+    assert!(read > 600_000 && finished > 15, "{told}");
+}
+
 #[test]
 fn the_doctor_leaves_nothing_and_says_what_there_is() {
     let small = Small::new();

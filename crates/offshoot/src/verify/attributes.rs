@@ -49,7 +49,8 @@ pub(super) fn look(path: &Path, expected: Expected, problems: &mut Vec<Problem>)
         // Who cannot enter the store cannot read it; a copy of a store may have lost more.
         Expected::Private => (0o7022, 0o600),
         Expected::Sealed => (PERMISSIONS, 0o444),
-        Expected::Writable => (0o0002, 0o600),
+        // Who else may read or write it is settled with the VMM.
+        Expected::Writable => (0o0002, mode & !0o0002),
         Expected::Tree => (0, 0),
     };
     if mode & forbidden != wanted & forbidden {

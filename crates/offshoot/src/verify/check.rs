@@ -6,8 +6,8 @@ use offshoot_store::{Area, Digest, EntryName, RecordArea, sealed_record};
 use serde::de::DeserializeOwned;
 
 use super::attributes::{Expected, look};
+use super::reading::Reading;
 use super::{Depth, Finding, Problem, Subject, contents};
-use crate::progress::{self, Progress};
 use crate::records::{DigestRecord, ImageRecord, NameRecord};
 use crate::{Error, Store, pull};
 
@@ -23,6 +23,20 @@ pub(super) enum Item {
 }
 
 impl Item {
+    /// What it is called until its record says more.
+    fn subject(&self) -> Subject {
+        match self {
+            Self::Directory(_) | Self::Format | Self::Stray(_) => Subject::Store,
+            Self::Blob(digest) => Subject::Blob(digest.to_string()),
+            Self::Entry(Area::Layers, name) => Subject::Layer(name.to_string()),
+            Self::Entry(Area::Templates, name) => Subject::Template(name.to_string()),
+            Self::Entry(Area::Clones, name) => Subject::Clone(name.to_string()),
+            Self::Record(RecordArea::Images, name) => Subject::Image(name.to_string()),
+            Self::Record(RecordArea::Names, name) => Subject::Name(name.to_string()),
+            Self::Record(RecordArea::Digests, name) => Subject::Digest(name.to_string()),
+        }
+    }
+
     /// Where it is.
     pub(super) fn path(&self, store: &Store) -> PathBuf {
         let directory = &store.directory;
@@ -36,27 +50,28 @@ impl Item {
     }
 }
 
-/// Looks at things, one after another; several may do so at once.
+/// Looks at a thing; several may do so at once.
 pub(super) struct Check<'a> {
     pub(super) store: &'a Store,
     pub(super) depth: Depth,
-    pub(super) progress: &'a dyn Progress,
+    pub(super) reading: Reading<'a>,
 }
 
 /// What is found out about one thing.
 pub(super) struct Findings {
+    item: Item,
     pub(super) subject: Subject,
-    pub(super) found: Vec<Finding>,
+    found: Vec<Finding>,
 }
 
 impl Findings {
-    pub(super) fn new(subject: Subject) -> Self {
-        Self { subject, found: Vec::new() }
+    fn new(item: &Item) -> Self {
+        Self { item: item.clone(), subject: item.subject(), found: Vec::new() }
     }
 
     pub(super) fn push(&mut self, path: &Path, problem: Problem) {
-        let subject = self.subject.clone();
-        self.found.push(Finding { subject, path: path.to_owned(), problem, dependants: Vec::new() });
+        let (item, subject) = (self.item.clone(), self.subject.clone());
+        self.found.push(Finding { item, subject, path: path.to_owned(), problem, dependants: Vec::new() });
     }
 
     /// Looks at a file or directory; its metadata, unless it is something else altogether.
@@ -94,35 +109,28 @@ impl Findings {
 }
 
 impl Check<'_> {
-    /// What is wrong with a thing; nothing with one that is not there.
+    /// What is wrong with a thing.
     pub(super) fn item(&self, item: &Item) -> Result<Vec<Finding>, Error> {
-        let found = match item {
+        let mut findings = Findings::new(item);
+        match item {
             Item::Directory(path) => {
-                let mut findings = Findings::new(Subject::Store);
                 findings.look(path, Expected::Directory);
-                findings.found
             }
             Item::Format => {
-                let mut findings = Findings::new(Subject::Store);
                 // It was believed when the store was opened; then its checksum need not be there.
                 let _: Option<serde_json::Value> = findings.record(&self.store.directory.format_file());
-                findings.found
             }
-            Item::Stray(path) => {
-                let mut findings = Findings::new(Subject::Store);
-                findings.push(path, Problem::Stray);
-                findings.found
-            }
-            Item::Blob(digest) => self.blob(*digest)?,
-            Item::Entry(Area::Layers, name) => self.layer(name)?,
-            Item::Entry(Area::Templates, name) => self.template(name)?,
-            Item::Entry(Area::Clones, name) => self.clone(name)?,
-            Item::Record(RecordArea::Images, name) => self.image(name)?,
-            Item::Record(RecordArea::Names, name) => self.name(name)?,
-            Item::Record(RecordArea::Digests, name) => self.kept_digest(name)?,
-        };
-        progress::check(self.progress).map_err(Error::io("verify", self.store.path()))?;
-        Ok(found)
+            Item::Stray(path) => findings.push(path, Problem::Stray),
+            Item::Blob(digest) => self.blob(*digest, &mut findings)?,
+            Item::Entry(Area::Layers, name) => self.layer(name, &mut findings)?,
+            Item::Entry(Area::Templates, name) => self.template(name, &mut findings)?,
+            Item::Entry(Area::Clones, name) => self.clone(name, &mut findings)?,
+            Item::Record(RecordArea::Images, name) => self.image(name, &mut findings)?,
+            Item::Record(RecordArea::Names, name) => self.name(name, &mut findings)?,
+            Item::Record(RecordArea::Digests, name) => self.kept_digest(name, &mut findings),
+        }
+        self.reading.check().map_err(Error::io("verify", self.store.path()))?;
+        Ok(findings.found)
     }
 
     /// Something could not be read: because the operation was cancelled, or because it cannot be.
@@ -132,7 +140,7 @@ impl Check<'_> {
         source: std::io::Error,
         findings: &mut Findings,
     ) -> Result<(), Error> {
-        if self.progress.cancelled() {
+        if self.reading.cancelled() {
             return Err(Error::io("verify", path)(source));
         }
         findings.push(path, Problem::Unreadable(source));
@@ -143,24 +151,24 @@ impl Check<'_> {
         self.depth == Depth::Full
     }
 
-    fn blob(&self, expected: Digest) -> Result<Vec<Finding>, Error> {
+    fn blob(&self, expected: Digest, findings: &mut Findings) -> Result<(), Error> {
         let path = self.store.directory.blob_path(expected);
-        let mut findings = Findings::new(Subject::Blob(expected.to_string()));
-        if findings.look(&path, Expected::Private).is_some() && self.is_full() {
-            let actual = std::fs::File::open(&path).and_then(|file| contents::digest(&file, self.progress));
-            match actual {
-                Ok(actual) if actual == expected => {}
-                Ok(actual) => findings.push(&path, Problem::Digest { expected, actual }),
-                Err(error) => self.unreadable(&path, error, &mut findings)?,
-            }
+        let Some(metadata) = findings.look(&path, Expected::Private).filter(|_| self.is_full()) else {
+            return Ok(());
+        };
+        self.reading.started("blob", expected, metadata.len());
+        let actual = std::fs::File::open(&path).and_then(|file| contents::digest(&file, &self.reading));
+        match actual {
+            Ok(actual) if actual == expected => {}
+            Ok(actual) => findings.push(&path, Problem::Digest { expected, actual }),
+            Err(error) => self.unreadable(&path, error, findings)?,
         }
-        Ok(findings.found)
+        Ok(())
     }
 
-    fn image(&self, name: &EntryName) -> Result<Vec<Finding>, Error> {
+    fn image(&self, name: &EntryName, findings: &mut Findings) -> Result<(), Error> {
         let path = self.store.directory.record_path(RecordArea::Images, name);
-        let mut findings = Findings::new(Subject::Image(name.to_string()));
-        let Some(record) = findings.record::<ImageRecord>(&path) else { return Ok(findings.found) };
+        let Some(record) = findings.record::<ImageRecord>(&path) else { return Ok(()) };
         findings.subject = Subject::Image(record.reference.clone());
         if pull::image_entry(&record.reference, &record.platform) != *name {
             let says = format!("{} for {}", record.reference, record.platform);
@@ -172,13 +180,12 @@ impl Check<'_> {
             }
         }
         // Its packs may have been collected: it is fetched again then.
-        Ok(findings.found)
+        Ok(())
     }
 
-    fn name(&self, name: &EntryName) -> Result<Vec<Finding>, Error> {
+    fn name(&self, name: &EntryName, findings: &mut Findings) -> Result<(), Error> {
         let path = self.store.directory.record_path(RecordArea::Names, name);
-        let mut findings = Findings::new(Subject::Name(name.to_string()));
-        let Some(record) = findings.record::<NameRecord>(&path) else { return Ok(findings.found) };
+        let Some(record) = findings.record::<NameRecord>(&path) else { return Ok(()) };
         findings.subject = Subject::Name(record.name.to_string());
         if record.name.entry() != *name {
             findings.push(&path, Problem::Misplaced { says: record.name.to_string() });
@@ -186,17 +193,15 @@ impl Check<'_> {
         if !self.store.directory.contains(Area::Templates, &record.id.entry())? {
             findings.push(&path, Problem::Dangling { what: Subject::Template(record.id.to_string()) });
         }
-        Ok(findings.found)
+        Ok(())
     }
 
-    fn kept_digest(&self, name: &EntryName) -> Result<Vec<Finding>, Error> {
+    fn kept_digest(&self, name: &EntryName, findings: &mut Findings) {
         let path = self.store.directory.record_path(RecordArea::Digests, name);
-        let mut findings = Findings::new(Subject::Digest(name.to_string()));
         if let Some(record) = findings.record::<DigestRecord>(&path)
             && record.state.entry() != *name
         {
             findings.push(&path, Problem::Misplaced { says: record.path.display().to_string() });
         }
-        Ok(findings.found)
     }
 }

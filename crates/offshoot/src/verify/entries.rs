@@ -8,40 +8,40 @@ use offshoot_store::{Area, Digest, EntryName};
 
 use super::attributes::Expected;
 use super::check::{Check, Findings};
-use super::{Finding, Problem, Subject, contents};
+use super::{Problem, Subject, contents};
 use crate::records::{self, CloneRecord, Origin, TemplateRecord};
 use crate::{Clone, DiskFormat, Error, RangeChecksum, Strategy};
 
 impl Check<'_> {
-    pub(super) fn layer(&self, name: &EntryName) -> Result<Vec<Finding>, Error> {
+    pub(super) fn layer(&self, name: &EntryName, findings: &mut Findings) -> Result<(), Error> {
         let directory = self.store.directory.entry_path(Area::Layers, name);
-        let mut findings = Findings::new(Subject::Layer(name.to_string()));
         let Ok(diff_id) = Digest::from_hex(name.as_str()) else {
             findings.push(&directory, Problem::Stray);
-            return Ok(findings.found);
+            return Ok(());
         };
         findings.subject = Subject::Layer(diff_id.to_string());
         if findings.look(&directory, Expected::Directory).is_none() {
-            return Ok(findings.found);
+            return Ok(());
         }
         let files = ["index", "data"].map(|file| directory.join(file));
         let there = files.each_ref().map(|file| findings.look(file, Expected::Private).is_some());
         if self.is_full() && there == [true, true] {
-            self.pack(&directory, diff_id, &mut findings)?;
+            self.pack(&directory, diff_id, findings)?;
         }
-        Ok(findings.found)
+        Ok(())
     }
 
     fn pack(&self, directory: &Path, diff_id: Digest, findings: &mut Findings) -> Result<(), Error> {
         let data = directory.join("data");
         let pack = match Pack::open(directory) {
             Ok(pack) => pack,
-            Err(error) => return self.bad_pack(error, findings),
+            Err(error) => return self.bad_pack(directory, error, findings),
         };
+        self.reading.started("layer", diff_id, pack.data_bytes());
         if pack.diff_id() != diff_id {
             findings.push(directory, Problem::Misplaced { says: format!("layer {}", pack.diff_id()) });
         }
-        match pack.damaged_files(&mut |bytes| contents::tell(self.progress, bytes)) {
+        match pack.damaged_files(&mut |bytes| self.reading.read(bytes)) {
             Ok(damaged) => {
                 for file in damaged {
                     let path = Some(file.path.to_string());
@@ -49,11 +49,16 @@ impl Check<'_> {
                 }
                 Ok(())
             }
-            Err(error) => self.bad_pack(error, findings),
+            Err(error) => self.bad_pack(directory, error, findings),
         }
     }
 
-    fn bad_pack(&self, error: offshoot_layer::Error, findings: &mut Findings) -> Result<(), Error> {
+    fn bad_pack(
+        &self,
+        directory: &Path,
+        error: offshoot_layer::Error,
+        findings: &mut Findings,
+    ) -> Result<(), Error> {
         match error {
             offshoot_layer::Error::Host { path, source, .. } => self.unreadable(&path, source, findings),
             offshoot_layer::Error::Index {
@@ -69,21 +74,20 @@ impl Check<'_> {
                 Ok(())
             }
             error => {
-                findings.push(self.store.path(), Problem::Pack(error.to_string()));
+                findings.push(directory, Problem::Pack(error.to_string()));
                 Ok(())
             }
         }
     }
 
-    pub(super) fn template(&self, name: &EntryName) -> Result<Vec<Finding>, Error> {
+    pub(super) fn template(&self, name: &EntryName, findings: &mut Findings) -> Result<(), Error> {
         let directory = self.store.directory.entry_path(Area::Templates, name);
-        let mut findings = Findings::new(Subject::Template(name.to_string()));
         if Digest::from_hex(name.as_str()).is_err() {
             findings.push(&directory, Problem::Stray);
-            return Ok(findings.found);
+            return Ok(());
         }
         if findings.look(&directory, Expected::Directory).is_none() {
-            return Ok(findings.found);
+            return Ok(());
         }
         let path = directory.join(records::TEMPLATE_RECORD);
         let record = findings.record::<TemplateRecord>(&path);
@@ -98,7 +102,7 @@ impl Check<'_> {
             }
             if !is_ascending(&record.checksums, record.size_bytes) {
                 findings.push(&path, Problem::Contradiction("its checksums are not of one disk"));
-                return Ok(findings.found);
+                return Ok(());
             }
         }
         let disk = directory.join(records::DISK);
@@ -106,10 +110,10 @@ impl Check<'_> {
             let (actual_bytes, record) = (metadata.len(), record.as_ref());
             match record.map(|record| record.size_bytes).filter(|&recorded| recorded != actual_bytes) {
                 Some(recorded_bytes) => findings.push(&disk, Problem::Size { actual_bytes, recorded_bytes }),
-                None => self.disk(&disk, record, &mut findings)?,
+                None => self.disk(&disk, record, findings)?,
             }
         }
-        Ok(findings.found)
+        Ok(())
     }
 
     /// A template's disk, by what is known of it.
@@ -134,12 +138,18 @@ impl Check<'_> {
             Err(error) => findings.push(path, Problem::Filesystem(error)),
         }
         let Some(record) = record.filter(|_| self.is_full()) else { return Ok(()) };
-        match contents::changes(&file, &record.checksums, self.progress) {
+        let is_imported = record.origin == Origin::Imported;
+        let twice = if is_imported { record.size_bytes } else { 0 };
+        match contents::to_read(&file, &record.checksums) {
+            Ok(bytes) => self.reading.started("template", record.id.digest(), bytes.saturating_add(twice)),
+            Err(error) => return self.unreadable(path, error, findings),
+        }
+        match contents::changes(&file, &record.checksums, &self.reading) {
             Ok(changes) => changes.into_iter().for_each(|problem| findings.push(path, problem)),
             Err(error) => return self.unreadable(path, error, findings),
         }
-        if record.origin == Origin::Imported {
-            match contents::digest(&file, self.progress) {
+        if is_imported {
+            match contents::digest(&file, &self.reading) {
                 Ok(actual) if record.id.entry() == EntryName::from(actual) => {}
                 Ok(actual) => {
                     let expected = record.id.digest();
@@ -152,18 +162,17 @@ impl Check<'_> {
     }
 
     /// What can be said of a clone without reading its disk, which a VM may be writing.
-    pub(super) fn clone(&self, name: &EntryName) -> Result<Vec<Finding>, Error> {
+    pub(super) fn clone(&self, name: &EntryName, findings: &mut Findings) -> Result<(), Error> {
         let directory = self.store.directory.entry_path(Area::Clones, name);
-        let mut findings = Findings::new(Subject::Clone(name.to_string()));
         if findings.look(&directory, Expected::Directory).is_none() {
-            return Ok(findings.found);
+            return Ok(());
         }
         let path = directory.join(records::CLONE_RECORD);
-        let Some(record) = findings.record::<CloneRecord>(&path) else { return Ok(findings.found) };
+        let Some(record) = findings.record::<CloneRecord>(&path) else { return Ok(()) };
         findings.subject = Subject::Clone(record.vm_id.to_string());
         if record.vm_id.entry() != *name {
             findings.push(&path, Problem::Misplaced { says: format!("clone {}", record.vm_id) });
-            return Ok(findings.found);
+            return Ok(());
         }
         if (record.strategy == Strategy::Qcow2) != (record.format == DiskFormat::Qcow2) {
             findings.push(&path, Problem::Contradiction("its format and its strategy"));
@@ -185,11 +194,11 @@ impl Check<'_> {
             match self.store.damage(&clone) {
                 Ok(None) => {}
                 Ok(Some(damage)) => findings.push(&clone.path, Problem::Clone(damage)),
-                Err(Error::Io { source, .. }) => self.unreadable(&clone.path, source, &mut findings)?,
+                Err(Error::Io { source, .. }) => self.unreadable(&clone.path, source, findings)?,
                 Err(error) => findings.push(&clone.path, Problem::Record(error.to_string())),
             }
         }
-        Ok(findings.found)
+        Ok(())
     }
 }
 

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use offshoot_store::Digest;
 use serde::Serialize;
 
+use super::check::Item;
 use crate::Damage;
 
 /// What is not as it should be, where, and what suffers from it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Finding {
+    pub(super) item: Item,
     /// What it belongs to.
     pub subject: Subject,
     /// The file or directory.
@@ -192,22 +194,41 @@ impl Finding {
         matches!(self.problem, Problem::Missing | Problem::Kind { .. } | Problem::Owner { .. })
     }
 
+    /// Whether the thing is damaged itself, not only what it needs.
+    pub(super) fn is_damage(&self) -> bool {
+        !matches!(
+            self.problem,
+            Problem::Mode { .. }
+                | Problem::Owner { .. }
+                | Problem::Unreadable(_)
+                | Problem::Dangling { .. }
+                | Problem::Clone(Damage::NoBacking { .. })
+        )
+    }
+
     /// What can be done about it.
     pub fn remedy(&self) -> &'static str {
         match (&self.problem, &self.subject) {
             (Problem::Mode { .. }, _) => "--repair gives it that mode",
             (Problem::Owner { .. }, _) => "give it back with chown",
             (Problem::Unreadable(_), _) => "look at the disk that the store is on",
-            (Problem::Stray, _) => "move it elsewhere",
+            (Problem::Stray, _) => "move it elsewhere; --quarantine moves it aside",
             (_, Subject::Store) => "make it anew, or restore it",
-            (_, Subject::Blob(_) | Subject::Layer(_) | Subject::Image(_)) => {
+            (Problem::Dangling { .. }, Subject::Image(_)) => {
+                "--repair fetches it again from the image's source"
+            }
+            (_, Subject::Blob(_) | Subject::Layer(_)) => {
                 "--repair fetches it again from its image's source; --quarantine moves it aside"
             }
+            (_, Subject::Image(_)) => "pull the image again; --quarantine moves the record aside",
+            (Problem::Dangling { .. }, Subject::Name(_)) => "name a template again, or remove the name",
             (_, Subject::Name(_)) => "name a template again; --quarantine moves the name aside",
             (_, Subject::Digest(_)) => "--repair forgets it",
             (_, Subject::Template(_)) => {
                 "--repair builds it again, if it was built from layers; --quarantine moves it aside"
             }
+            (Problem::Clone(Damage::NoBacking { .. }), _) => "it is good again as soon as its template is",
+            (Problem::Clone(Damage::NotTheTemplate { .. }), _) => "--repair links it to its template again",
             (_, Subject::Clone(_)) => "clone again with --recreate, or release it",
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::check::{Check, Item};
+use super::reading::Reading;
 use super::{Depth, Finding, Report};
 use crate::progress::{Event, Progress};
 use crate::{Error, Store};
@@ -17,21 +18,26 @@ impl Store {
         depth: Depth,
         progress: &dyn Progress,
     ) -> Result<Report, Error> {
-        progress.event(Event::VerifyStarted { things: items.len() });
-        let check = Check { store: self, depth, progress };
         // Nothing behind a link or another user's directory is looked at: it is not the store's.
         let mut findings = Vec::new();
-        let checked = items.len();
         let directories: Vec<Item> =
             items.extract_if(.., |item| matches!(item, Item::Directory(_))).collect();
-        for item in directories {
-            let found = check.item(&item)?;
-            if let Item::Directory(path) = &item
+        let check = |index| Check { store: self, depth, reading: Reading { progress, index: Some(index) } };
+        let mut counts = Vec::new();
+        for (index, item) in directories.iter().enumerate() {
+            let found = check(index).item(item)?;
+            if let Item::Directory(path) = item
                 && found.iter().any(Finding::is_not_there)
             {
                 items.retain(|item| !item.path(self).starts_with(path));
             }
+            counts.push(found.len());
             findings.extend(found);
+        }
+        let checked = directories.len() + items.len();
+        progress.event(Event::VerifyStarted { things: checked });
+        for (index, &findings) in counts.iter().enumerate() {
+            progress.event(Event::VerifyFinished { index, findings });
         }
         let next = AtomicUsize::new(0);
         let found = Mutex::new(Vec::new());
@@ -39,8 +45,9 @@ impl Store {
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 let Some(item) = items.get(index) else { return Ok(()) };
-                let findings = check.settled(item)?;
-                progress.event(Event::VerifyFinished { findings: findings.len() });
+                let index = directories.len() + index;
+                let findings = check(index).settled(item)?;
+                progress.event(Event::VerifyFinished { index, findings: findings.len() });
                 if let Ok(mut found) = found.lock() {
                     found.push((index, findings));
                 }
@@ -74,9 +81,15 @@ impl Check<'_> {
             Item::Entry(area, name) => Some(self.store.directory.lock_key(*area, name)?),
             _ => None,
         };
+        self.item_if_there(item)
+    }
+
+    /// What is wrong with a thing; nothing with one that has gone.
+    pub(super) fn item_if_there(&self, item: &Item) -> Result<Vec<Finding>, Error> {
         let is_gone = std::fs::symlink_metadata(item.path(self.store))
             .is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
         // A store is never without its own files.
-        if is_gone && *item != Item::Format { Ok(Vec::new()) } else { self.item(item) }
+        let is_own = matches!(item, Item::Format | Item::Directory(_));
+        if is_gone && !is_own { Ok(Vec::new()) } else { self.item(item) }
     }
 }

@@ -9,8 +9,13 @@ use offshoot_testkit::layout::{Image, Layer, Layout, Tar};
 
 /// An image of two layers in a layout of its own.
 pub(crate) fn sample(directory: &Path) -> ImageName {
+    sample_of(directory, b"hello\n")
+}
+
+/// The same with another text in it.
+pub(crate) fn sample_of(directory: &Path, motd: &[u8]) -> ImageName {
     let mut base = Tar::new();
-    base.directory("etc", 0o755).file("etc/motd", 0o644, b"hello\n").file("data", 0o644, &[7; 100_000]);
+    base.directory("etc", 0o755).file("etc/motd", 0o644, motd).file("data", 0o644, &[7; 100_000]);
     let mut upper = Tar::new();
     upper.file("etc/issue", 0o644, b"issue\n").whiteout("etc/motd");
     let image = Image::new()

@@ -428,7 +428,6 @@ fn a_look_can_be_stopped() {
     assert_eq!(error.kind(), ErrorKind::Interrupted, "{error}");
 }
 
-/// What a repair did to each damaged thing, by its kind and the outcome's.
 /// What is shared or copied in long runs is checked in pieces that end where files end.
 #[test]
 fn long_runs_are_checked_in_pieces() {

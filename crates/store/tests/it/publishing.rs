@@ -78,6 +78,34 @@ fn what_is_quarantined_is_kept_with_its_reason() {
 }
 
 #[test]
+fn what_was_quarantined_is_put_back_where_nothing_else_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let store = StoreDir::open(root).unwrap();
+    let disk = root.join("clones/disk");
+    fs::write(&disk, "first").unwrap();
+    let aside = store.quarantine(&disk, "bad magic").unwrap().unwrap();
+    fs::write(&disk, "second").unwrap();
+    assert!(!store.put_back(&aside, &disk).unwrap());
+    assert_eq!(fs::read_to_string(&disk).unwrap(), "second");
+    fs::remove_file(&disk).unwrap();
+    assert!(store.put_back(&aside, &disk).unwrap());
+    assert_eq!(fs::read_to_string(&disk).unwrap(), "first");
+    assert_eq!(entries(root, "quarantine"), 0);
+    assert!(store.put_back(&aside, &root.join("clones/other")).is_err());
+    // What cannot be moved, or not be replaced, leaves no reason behind either.
+    let deep = root.join("clones/disk/deep");
+    assert!(store.quarantine(&deep, "below a file").is_err());
+    assert!(store.quarantine_replaced(&disk, &root.join("tmp/nothing"), "bad").is_err());
+    assert_eq!(fs::read_to_string(&disk).unwrap(), "first");
+    fs::remove_file(&disk).unwrap();
+    fs::create_dir(&disk).unwrap();
+    assert!(store.quarantine_replaced(&disk, &root.join("tmp/nothing"), "bad").is_err());
+    assert!(disk.is_dir());
+    assert_eq!(entries(root, "quarantine"), 0);
+}
+
+#[test]
 fn records_are_replaced_and_listed() {
     let directory = tempfile::tempdir().unwrap();
     let store = StoreDir::open(directory.path()).unwrap();

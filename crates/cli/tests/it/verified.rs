@@ -128,7 +128,9 @@ fn of_several_names_each_is_looked_at_again() {
     // A name that stands for nothing is removed as the finding says.
     let line = oracle::output(&mut small.store.command(&["verify", "base"])).stdout;
     assert!(String::from_utf8_lossy(&line).contains("remove the name"), "{}", String::from_utf8_lossy(&line));
+    small.store.run(&["release", "vm-2"]);
     small.store.run(&["remove", "base"]);
+    assert_eq!(small.store.run(&["verify"]), "");
 }
 
 #[test]

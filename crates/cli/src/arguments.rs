@@ -6,6 +6,7 @@ use offshoot::{
     VmId,
 };
 
+use crate::creds::CredsParser;
 use crate::duration::duration;
 use crate::render::vmm::Vmm;
 use crate::size::{Size, keep_free};
@@ -315,7 +316,7 @@ pub(crate) struct SourceArguments {
 #[command(next_help_heading = "Registries")]
 pub(crate) struct RegistryArguments {
     /// For the image's registry; 'offshoot login' keeps them out of the shell's history
-    #[arg(long, value_name = "USER:PASSWORD")]
+    #[arg(long, value_name = "USER:PASSWORD", value_parser = CredsParser)]
     pub(crate) creds: Option<Credentials>,
     /// The one file to look for credentials in [default: REGISTRY_AUTH_FILE, containers' auth.json, Docker's config.json]
     #[arg(long, value_name = "FILE")]

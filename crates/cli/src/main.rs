@@ -3,6 +3,7 @@
 
 mod arguments;
 mod command;
+mod creds;
 mod demo;
 mod duration;
 mod exit;

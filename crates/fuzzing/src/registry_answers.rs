@@ -24,8 +24,8 @@ const ENCODED: &str = "c29tZWJvZHk6Y29ycmVjdC1ob3JzZS1iYXR0ZXJ5LXN0YXBsZQ==";
 /// What a registry answers, over a connection of this machine: heads, challenges, redirects, tokens, cut bodies.
 ///
 /// The first byte says how many of the parts are a repository's documents, the last of them its manifest; those after
-/// them are answers, byte by byte, that are given before the repository's own; in them `$HERE` is the registry's URL, and,
-/// where they refuse, `$TOLD` what it was just told to be convinced. No error tells a secret.
+/// them are answers, byte by byte, that are given before the repository's own; in them `$HERE` is the registry's URL, and
+/// `$TOLD` what it was just told to be convinced. No error tells a secret.
 pub fn registry_answers(input: &[u8]) {
     // A registry that knows it already: libFuzzer puts into inputs what it saw being looked for.
     if [PASSWORD, ENCODED].iter().any(|secret| find(input, secret.as_bytes()).is_some()) {
@@ -125,7 +125,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"r\"\r\nContent-Length: 0\r\n\r\n";
     let bearer = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer realm=\"$HEREtoken\",service=\"s\",scope=\"repository:team/app:pull\"\r\nContent-Length: 0\r\n\r\n";
     let token = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{token}", token.len());
-    let answers: [&[&str]; 14] = [
+    let answers: [&[&str]; 16] = [
         &[],
         &[bearer, &token],
         &[basic],
@@ -150,6 +150,8 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
             "HTTP/1.1 403 Forbidden\r\n\r\n{\"errors\":[{\"code\":\"DENIED\",\"message\":\"$TOLD is not good\"}]}",
         ],
         &[bearer, "HTTP/1.1 403 No\r\n\r\n$TOLD"],
+        &[basic, "HTTP/1.1 200 OK\r\n\r\n{\"schemaVersion\":2,\"mediaType\":\"$TOLD\"}"],
+        &[basic, "HTTP/1.1 307 Moved\r\nLocation: $TOLD://x/\r\nContent-Length: 0\r\n\r\n"],
     ];
     let seed = |documents: &[&[u8]], answers: &[&str]| {
         let count = u8::try_from(documents.len()).unwrap();
@@ -171,7 +173,7 @@ mod tests {
     #[test]
     fn what_answers_well_is_pulled() {
         let ends: Vec<bool> = seeds().iter().map(|seed| pulled(seed).is_ok()).collect();
-        let fail = [3, 8, 9, 12, 13];
+        let fail = [3, 8, 9, 12, 13, 14, 15];
         let expected: Vec<bool> = (0..ends.len()).map(|number| !fail.contains(&number)).collect();
         assert_eq!(ends, expected);
     }

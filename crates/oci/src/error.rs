@@ -118,6 +118,14 @@ pub enum Error {
         #[source]
         problem: HostsProblem,
     },
+    /// Any other of these errors, whose text or fields had in them a secret that a registry was told and has repeated.
+    #[error("{text}")]
+    Withheld {
+        /// What it said, and what its causes said, without the secret.
+        text: String,
+        /// What it was.
+        kind: ErrorKind,
+    },
     /// What is not the name of an image, where one must be.
     #[error(transparent)]
     Reference(#[from] ReferenceError),
@@ -211,6 +219,7 @@ impl Error {
             Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::Registry { problem, .. } => problem.kind(),
             Self::Program { problem, .. } => problem.kind(),
+            Self::Withheld { kind, .. } => *kind,
             Self::Reference(_) => ErrorKind::Usage,
             Self::Host { .. } | Self::Certificate { .. } | Self::HostsFile { .. } => ErrorKind::Usage,
         }

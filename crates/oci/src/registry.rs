@@ -17,6 +17,7 @@ mod problem;
 mod proxy;
 mod repository;
 mod source;
+mod told;
 mod transport;
 mod url;
 mod watch;

@@ -8,7 +8,7 @@ use crate::arguments::Arguments;
 use crate::exit::{Error, say};
 use crate::session;
 
-/// The longest password that is read from standard input, in bytes.
+/// More bytes than a password on standard input has.
 const MAX_PASSWORD_BYTES: u64 = 64 * 1024;
 
 pub(super) struct Login<'a> {
@@ -97,5 +97,8 @@ fn password_from_stdin() -> Result<String, Error> {
         .take(MAX_PASSWORD_BYTES)
         .read_to_string(&mut password)
         .map_err(Error::file("read", "standard input"))?;
+    if password.len() as u64 == MAX_PASSWORD_BYTES {
+        return Err(Error::Prompt("the password on standard input has 64 KiB or more"));
+    }
     Ok(password.trim_end_matches(['\r', '\n']).to_owned())
 }

@@ -3,13 +3,12 @@ use std::io::Read;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use ureq::http::HeaderValue;
 
 use super::challenge::Challenge;
 use super::problem::{RealmProblem, RegistryProblem};
+use super::told::{self, Told};
 use super::url::Url;
 use crate::credentials::{Credentials, CredentialsError, Secret};
 
@@ -24,6 +23,7 @@ pub(crate) const MAX_ANSWER: u64 = 1 << 20;
 pub(crate) struct Authentication {
     find: Box<dyn Fn() -> Result<Option<Credentials>, CredentialsError> + Send + Sync>,
     state: Mutex<State>,
+    told: Told,
 }
 
 #[derive(Default)]
@@ -35,8 +35,6 @@ struct State {
 
 struct Header {
     value: HeaderValue,
-    /// Kept so that no message shows it.
-    token: Option<Secret>,
     good_until: Option<Instant>,
 }
 
@@ -61,8 +59,9 @@ impl Authentication {
     /// With credentials that are looked for when they are first needed.
     pub(crate) fn new(
         find: impl Fn() -> Result<Option<Credentials>, CredentialsError> + Send + Sync + 'static,
+        told: &Told,
     ) -> Self {
-        Self { find: Box::new(find), state: Mutex::default() }
+        Self { find: Box::new(find), state: Mutex::default(), told: told.clone() }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -81,23 +80,6 @@ impl Authentication {
         Some(credentials.user().unwrap_or("a token").to_owned())
     }
 
-    /// A text without the secrets that this host, or its token server, was told.
-    pub(crate) fn without_secrets(&self, text: &str) -> String {
-        let state = self.state();
-        let mut secrets = Vec::new();
-        if let Some(Some(credentials)) = &state.credentials {
-            secrets.push(credentials.secret().reveal().to_owned());
-            if let Credentials::Password { user, password } = credentials {
-                secrets.push(encoded(user, password));
-            }
-        }
-        secrets.extend(
-            state.header.iter().flat_map(|header| &header.token).map(|token| token.reveal().to_owned()),
-        );
-        let told = secrets.iter().filter(|secret| !secret.is_empty());
-        told.fold(text.to_owned(), |text, secret| text.replace(secret, "…"))
-    }
-
     /// What to answer a challenge with; `None` if there is nothing. `rejected` is what was not good enough. Of
     /// several threads that are challenged at once, one asks the token server.
     pub(crate) fn answer(
@@ -112,16 +94,18 @@ impl Authentication {
             return Ok(Some(current));
         }
         if state.credentials.is_none() {
-            state.credentials = Some((self.find)().map_err(RegistryProblem::Credentials)?);
+            let found = (self.find)().map_err(RegistryProblem::Credentials)?;
+            found.iter().for_each(|credentials| self.told.credentials(credentials));
+            state.credentials = Some(found);
         }
         let credentials = state.credentials.clone().flatten();
         let header = if let Some(Credentials::RegistryToken(token)) = credentials {
-            Some(Header::bearer(token, None)?)
+            Some(Header::bearer(&token, None)?)
         } else if let Some(bearer) = challenges.iter().find(|challenge| challenge.scheme == "bearer") {
             let request = token_request(bearer, credentials.as_ref(), asked)?;
             let begun = Instant::now();
             let answer = ask(&request)?;
-            Some(Header::of_answer(&answer, begun, &request.url)?)
+            Some(Header::of_answer(&answer, begun, &request.url, &self.told)?)
         } else if challenges.iter().any(|challenge| challenge.scheme == "basic") {
             match credentials {
                 Some(Credentials::Password { user, password }) => Some(Header::basic(&user, &password)?),
@@ -147,20 +131,20 @@ impl State {
 }
 
 impl Header {
-    fn bearer(token: Secret, good_until: Option<Instant>) -> Result<Self, RegistryProblem> {
+    fn bearer(token: &Secret, good_until: Option<Instant>) -> Result<Self, RegistryProblem> {
         let value = sensitive(&format!("Bearer {}", token.reveal()));
         let value = value.ok_or_else(|| RegistryProblem::NoToken("of the registry".to_owned()))?;
-        Ok(Self { value, token: Some(token), good_until })
+        Ok(Self { value, good_until })
     }
 
     fn basic(user: &str, password: &Secret) -> Result<Self, RegistryProblem> {
         let value = basic(user, password)
             .ok_or_else(|| RegistryProblem::Challenge("basic, which has no such user's name".to_owned()))?;
-        Ok(Self { value, token: None, good_until: None })
+        Ok(Self { value, good_until: None })
     }
 
     /// Of what a token server says: `token` or, as OAuth 2 has it, `access_token`.
-    fn of_answer(answer: &[u8], begun: Instant, server: &Url) -> Result<Self, RegistryProblem> {
+    fn of_answer(answer: &[u8], begun: Instant, server: &Url, told: &Told) -> Result<Self, RegistryProblem> {
         #[derive(Deserialize)]
         struct Answer {
             token: Option<String>,
@@ -172,8 +156,9 @@ impl Header {
         let token = [answer.token, answer.access_token].into_iter().flatten().find(|token| !token.is_empty());
         let lifetime = answer.expires_in.map_or(DEFAULT_LIFETIME, Duration::from_secs);
         let good_until = begun.checked_add(lifetime.saturating_sub(MARGIN));
-        let bearer = Self::bearer(Secret::new(token.ok_or_else(no_token)?), good_until);
-        bearer.map_err(|_| no_token())
+        let token = Secret::new(token.ok_or_else(no_token)?);
+        told.token(&token);
+        Self::bearer(&token, good_until).map_err(|_| no_token())
     }
 }
 
@@ -227,11 +212,7 @@ fn basic(user: &str, password: &Secret) -> Option<HeaderValue> {
     if user.contains(':') {
         return None;
     }
-    sensitive(&format!("Basic {}", encoded(user, password)))
-}
-
-fn encoded(user: &str, password: &Secret) -> String {
-    STANDARD.encode(format!("{user}:{}", password.reveal()))
+    sensitive(&format!("Basic {}", told::basic(user, password)))
 }
 
 fn sensitive(text: &str) -> Option<HeaderValue> {

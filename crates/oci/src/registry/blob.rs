@@ -255,7 +255,7 @@ impl Read for Blob {
                 Err(_) => partial.cut(),
             }
         }
-        let count = read.map_err(io::Error::other)?;
+        let count = read.map_err(|error| io::Error::other(self.repository.discreet(error)))?;
         self.took(&buffer[..count]);
         Ok(count)
     }

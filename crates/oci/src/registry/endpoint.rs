@@ -202,15 +202,10 @@ impl Endpoint {
         let Ok(Errors { errors }) = serde_json::from_slice(&bytes) else { return String::new() };
         let Some(RegistryError { code, message }) = errors.into_iter().next() else { return String::new() };
         let text = [code, message].into_iter().flatten().collect::<Vec<_>>().join(" ");
-        let hidden = self
-            .headers
-            .iter()
-            .filter_map(|(_, value)| value.to_str().ok())
-            .filter(|value| !value.is_empty());
-        let text = hidden.fold(text, |text, value| text.replace(value, "…"));
-        let text = self.authentication.without_secrets(&text);
-        let printable = text.chars().filter(|character| !character.is_control()).take(MAX_DETAIL);
-        let text: String = printable.collect();
+        // Shortened only then: nobody knows half of one.
+        let printable: String = text.chars().filter(|character| !character.is_control()).collect();
+        let printable = self.network.surroundings.told.hide(&printable);
+        let text: String = printable.chars().take(MAX_DETAIL).collect();
         if text.is_empty() { text } else { format!(": {text}") }
     }
 }

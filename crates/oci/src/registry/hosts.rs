@@ -10,6 +10,7 @@ use super::network::{Network, Surroundings};
 use super::options::RegistryOptions;
 use super::proxy::ProxyRules;
 use super::repository::Repository;
+use super::told::{DiscreetWatch, Told};
 use super::url::Url;
 use super::watch::Notice;
 use crate::credentials::{Key, Keychain};
@@ -46,9 +47,12 @@ struct Setting<'a> {
 
 impl<'a> Setting<'a> {
     fn new(domain: &'a str, path: &'a str, options: &'a RegistryOptions) -> Self {
+        let told = Told::new([format!("{domain}/{path}"), domain.to_owned()]);
+        let inner = Arc::clone(&options.watch);
         let surroundings = Arc::new(Surroundings {
             limits: options.limits,
-            watch: Arc::clone(&options.watch),
+            watch: Arc::new(DiscreetWatch { inner, told: told.clone() }),
+            told,
             authorities: SystemAuthorities::default(),
             proxy: ProxyRules::new(&options.environment),
         });
@@ -63,7 +67,7 @@ impl<'a> Setting<'a> {
         let own = host == self.domain || (self.domain == HUB.0 && host == HUB.1);
         let namespace = (!own).then(|| self.domain.to_owned());
         let (keychain, key) = (self.keychain.clone(), Key::new(&host, self.path));
-        let authentication = Authentication::new(move || keychain.find(&key));
+        let authentication = Authentication::new(move || keychain.find(&key), &self.surroundings.told);
         self.endpoint(entry, namespace, host, authentication)
     }
 
@@ -82,10 +86,11 @@ impl<'a> Setting<'a> {
         };
         let given = self.options.credentials.clone();
         let (keychain, key) = (self.keychain.clone(), Key::new(self.domain, self.path));
-        let authentication = Authentication::new(move || match &given {
+        let find = move || match &given {
             Some(given) => Ok(Some(given.clone())),
             None => keychain.find(&key),
-        });
+        };
+        let authentication = Authentication::new(find, &self.surroundings.told);
         Ok(self.endpoint(entry, None, self.domain.to_owned(), authentication))
     }
 
@@ -97,6 +102,9 @@ impl<'a> Setting<'a> {
         authentication: Authentication,
     ) -> Endpoint {
         let HostEntry { url, resolves, pulls, headers, certificates } = entry;
+        for value in headers.iter().filter_map(|(_, value)| value.to_str().ok()) {
+            self.surroundings.told.header(value);
+        }
         let network = Network::new(url.clone(), certificates, &self.surroundings);
         let down = Default::default();
         Endpoint { base: url, resolves, pulls, namespace, headers, login, authentication, network, down }

@@ -19,14 +19,17 @@ pub fn login(
 ) -> Result<KeptIn, Error> {
     let trying = RegistryOptions { credentials: Some(credentials.clone()), ..options.clone() };
     let endpoint = hosts::registry(registry.as_str(), &trying)?;
-    let failed = |problem| Error::Registry {
-        what: "access".to_owned(),
-        host: endpoint.host().to_owned(),
-        mirrors: Vec::new(),
-        problem: Box::new(problem),
+    let surroundings = &endpoint.network.surroundings;
+    let failed = |problem| {
+        surroundings.told.discreet(Error::Registry {
+            what: "access".to_owned(),
+            host: endpoint.host().to_owned(),
+            mirrors: Vec::new(),
+            problem: Box::new(problem),
+        })
     };
     let get = Get { path: "", accept: None, offset: None, scope: None };
-    let mut backoff = Backoff::new(options.limits, &options.watch);
+    let mut backoff = Backoff::new(options.limits, &surroundings.watch);
     loop {
         match endpoint.get(&get) {
             Ok(_) => break,

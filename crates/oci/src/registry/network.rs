@@ -8,6 +8,7 @@ use super::certificates::{HostCertificates, SystemAuthorities};
 use super::options::RegistryLimits;
 use super::problem::RegistryProblem;
 use super::proxy::ProxyRules;
+use super::told::Told;
 use super::transport::{Answer, Connections, TransportError};
 use super::url::Url;
 use super::watch::Watch;
@@ -17,14 +18,17 @@ use super::watch::Watch;
 pub(crate) struct Network {
     own: Url,
     certificates: HostCertificates,
-    surroundings: Arc<Surroundings>,
+    pub(crate) surroundings: Arc<Surroundings>,
     connections: Mutex<HashMap<Way, Connections>>,
 }
 
 /// What all endpoints of a source share.
 pub(crate) struct Surroundings {
     pub(crate) limits: RegistryLimits,
+    /// Hears no secret.
     pub(crate) watch: Arc<dyn Watch>,
+    /// What the hosts learn.
+    pub(crate) told: Told,
     pub(crate) authorities: SystemAuthorities,
     pub(crate) proxy: ProxyRules,
 }

@@ -6,7 +6,7 @@ use crate::ErrorKind;
 use crate::credentials::CredentialsError;
 
 /// Why a registry does not give what it was asked for. No secret is in any text: URLs stand without queries, and
-/// what a server says is held against the secrets that it was told.
+/// an error that repeats what the registry was told becomes [`Error::Withheld`](crate::Error::Withheld).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryProblem {

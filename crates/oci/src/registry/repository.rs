@@ -178,6 +178,11 @@ impl Repository {
         }
     }
 
+    /// An error as others may see it.
+    pub(crate) fn discreet(&self, error: Error) -> Error {
+        self.surroundings.told.discreet(error)
+    }
+
     pub(crate) fn nobody(&self, name: &str) -> Error {
         Error::Registry {
             what: name.to_owned(),

@@ -30,12 +30,8 @@ impl RegistrySource {
         let repository = hosts::repository(reference, options)?;
         Ok(Self { repository: Arc::new(repository), partials: options.partials.clone() })
     }
-}
 
-impl ImageSource for RegistrySource {
-    /// The tag is asked for once: all that follows goes by digest, so that a tag which moves meanwhile does not mix
-    /// two images.
-    fn resolve(&self, platform: &Platform) -> Result<SourceImage, Error> {
+    fn find(&self, platform: &Platform) -> Result<SourceImage, Error> {
         let reference = &self.repository.reference;
         let name = match reference.digest() {
             Some(digest) => self.repository.named(&format!("the manifest {digest}")),
@@ -47,6 +43,14 @@ impl ImageSource for RegistrySource {
         let resolved = search.root(&name, root.digest, &root.bytes, root.media_type.as_deref())?;
         Ok(resolved.into_image())
     }
+}
+
+impl ImageSource for RegistrySource {
+    /// The tag is asked for once: all that follows goes by digest, so that a tag which moves meanwhile does not mix
+    /// two images.
+    fn resolve(&self, platform: &Platform) -> Result<SourceImage, Error> {
+        self.find(platform).map_err(|error| self.repository.discreet(error))
+    }
 
     fn open_layer(&self, image: &SourceImage, index: usize) -> Result<Box<dyn Read + Send>, Error> {
         let expected = image.layers.get(index).map(|layer| layer.expected).unwrap_or_default();
@@ -54,7 +58,7 @@ impl ImageSource for RegistrySource {
             return Err(Missing::Layer(index).into());
         };
         let mut blob = Blob::new(Arc::clone(&self.repository), digest, size, self.partials.as_deref());
-        blob.start()?;
+        blob.start().map_err(|error| self.repository.discreet(error))?;
         Ok(Box::new(blob))
     }
 }

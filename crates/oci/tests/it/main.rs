@@ -22,6 +22,7 @@ mod registry_auth;
 mod registry_blobs;
 mod registry_credentials;
 mod registry_documents;
+mod registry_echoes;
 mod registry_fixture;
 mod registry_hosts;
 mod registry_partials;

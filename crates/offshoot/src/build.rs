@@ -176,7 +176,7 @@ impl Store {
                 Ok(Template::new(record, path, lease))
             }
             (Published::Already, _) => {
-                Err(Error::TemplateDamaged { path: self.directory.entry_path(Area::Templates, &entry) })
+                Err(Error::NoRecord { path: self.directory.entry_path(Area::Templates, &entry) })
             }
         }
     }

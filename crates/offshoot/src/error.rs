@@ -70,14 +70,8 @@ pub enum Error {
         source: offshoot_ext4::Error,
     },
     /// A clone's or template's directory without a record of its own: nothing of ours leaves such a thing.
-    #[error("{} has no record of its own", path.display())]
+    #[error("{} has no record of its own; release the clone, or remove that directory and build the template again", path.display())]
     NoRecord {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// A template's directory without its record: nothing of ours leaves such a thing.
-    #[error("the template in {} has no record; remove that directory and build again", path.display())]
-    TemplateDamaged {
         /// The directory.
         path: PathBuf,
     },

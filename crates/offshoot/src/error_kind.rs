@@ -55,7 +55,6 @@ impl Error {
             | Self::NoSource { .. }
             | Self::OtherTemplate { .. }
             | Self::Merge { .. }
-            | Self::TemplateDamaged { .. }
             | Self::NoRecord { .. } => ErrorKind::Integrity,
             Self::Store(error) => match error {
                 offshoot_store::Error::Record { .. }

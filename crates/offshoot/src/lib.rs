@@ -74,7 +74,7 @@ pub use offshoot_oci::{
     KeptIn, LocalOptions, Notice, Platform, Reference, RegistryHost, RegistryHostError, RegistryLimits,
     RegistryOptions, Secret, Unwatched, Watch, login, logout,
 };
-pub use offshoot_store::{Digest, OwnerId, Part, with_causes};
+pub use offshoot_store::{Digest, Part, SessionId, with_causes};
 pub use offshoot_unpack::{RefusedXattr, Summary as UnpackSummary};
 pub use progress::{Event, Progress, Quiet};
 pub use pull::{PullOptions, PullPolicy, UnknownPolicy};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use offshoot_oci::ImageConfig;
-use offshoot_store::{Digest, OwnerId};
+use offshoot_store::{Digest, SessionId};
 use offshoot_unpack::Ownership;
 use serde::{Deserialize, Serialize};
 
@@ -157,9 +157,9 @@ pub struct CloneRecord {
     /// the template's filesystem can become.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub built_from: Option<Derivation>,
-    /// The open store, of a process, whose session it ends with; collected when that is gone.
+    /// The session of an open store that it ends with; collected when its process is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session: Option<OwnerId>,
+    pub session: Option<SessionId>,
     /// Where it comes from.
     pub template: TemplateIdentity,
     /// The image behind the template, if one is known.

@@ -119,9 +119,11 @@ impl Store {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn templates(&self) -> Result<Vec<(TemplateRecord, Vec<TemplateName>)>, Error> {
-        let names: Vec<NameRecord> = self.directory.records(RecordArea::Names)?;
-        let templates: Vec<TemplateRecord> =
-            self.directory.entry_records(Area::Templates, records::TEMPLATE_RECORD)?;
+        let names = self.directory.each_record(RecordArea::Names)?.into_iter().map(|(_, record)| record);
+        let names = names.collect::<Result<Vec<NameRecord>, _>>()?;
+        let each = self.directory.each_entry_record(Area::Templates, records::TEMPLATE_RECORD)?;
+        let templates = each.into_iter().filter_map(|(_, record)| record.transpose());
+        let templates = templates.collect::<Result<Vec<TemplateRecord>, _>>()?;
         let named = |id| names.iter().filter(move |name| name.id == id).map(|name| name.name.clone());
         Ok(templates.into_iter().map(|template| (template.clone(), named(template.id).collect())).collect())
     }
@@ -138,7 +140,8 @@ impl Store {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn images(&self) -> Result<Vec<ImageRecord>, Error> {
-        Ok(self.directory.records(RecordArea::Images)?)
+        let each = self.directory.each_record(RecordArea::Images)?;
+        Ok(each.into_iter().map(|(_, record)| record).collect::<Result<_, _>>()?)
     }
 
     /// Whether a layer is packed, and how many bytes its pack takes.

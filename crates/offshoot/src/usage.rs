@@ -1,6 +1,4 @@
-use std::fs;
-
-use offshoot_store::{Capacity, Content, Part, Space};
+use offshoot_store::{Capacity, Content, Part, Space, read_own_file};
 
 use crate::records::{CLONE_RECORD, CloneRecord};
 use crate::{Error, Store};
@@ -119,7 +117,7 @@ impl Store {
             part: content.part,
             name: if content.part == Part::Clones { self.vm_of(content) } else { content.name.clone() },
             used: UsedBytes {
-                apparent: space.held(content.holder).apparent_bytes,
+                apparent: space.apparent_bytes(content.holder),
                 on_disk: of(&on_disk, content),
                 exclusive: of(&exclusive, content),
             },
@@ -133,7 +131,7 @@ impl Store {
             return content.name.clone();
         }
         let record = self.path().join("clones").join(&content.name).join(CLONE_RECORD);
-        let record = fs::read(record).ok();
+        let record = read_own_file(&record).ok().flatten();
         let record = record.and_then(|bytes| serde_json::from_slice::<CloneRecord>(&bytes).ok());
         record.map_or_else(|| content.name.clone(), |record| record.vm_id.to_string())
     }
@@ -144,7 +142,7 @@ fn part_usage(part: Part, contents: &[Content], space: &Space) -> PartUsage {
     let mut usage = PartUsage { part, count: 0, used: UsedBytes::default() };
     for content in contents.iter().filter(|content| content.part == part) {
         usage.count += 1;
-        usage.used.apparent += space.held(content.holder).apparent_bytes;
+        usage.used.apparent += space.apparent_bytes(content.holder);
         if let Some(of_part) = of_part.get_mut(content.holder.index()) {
             *of_part = true;
         }

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use crate::durable::{self, Durability};
 use crate::store_dir::list;
-use crate::{Digest, Error, Expected, KeyLock, Lease, Staging, StoreDir, VerifyingReader, lease};
+use crate::{
+    Digest, Error, Expected, KeyLock, Lease, Staging, StoreDir, VerifyingReader, lease, open_own_file,
+    read_own_file,
+};
 
 const BLOB: &str = "blob";
 
@@ -20,14 +23,19 @@ impl StoreDir {
     }
 
     /// Keeps a blob that is small enough to be in memory, synced; one that was damaged is replaced. It stays for as
-    /// long as the lease lives, and then for as long as a record names it.
+    /// long as the lease lives, and then for as long as a record names it; it was used now, also where it was there.
     pub fn put_blob(&self, bytes: &[u8]) -> Result<(Digest, Lease), Error> {
         let digest = Digest::of(bytes);
         let path = self.blob_path(digest);
         let mut replacing = None;
         loop {
             if let Some(found) = Lease::on(&path)? {
-                if fs::read(&path).map_err(Error::io("read", &path))? == bytes {
+                let there = match read_own_file(&path) {
+                    Err(Error::NotAFile { .. }) => None,
+                    read => read?,
+                };
+                if there.is_some_and(|there| there == bytes) {
+                    found.mark_used();
                     // Whoever wrote it may not have come to sync its directory.
                     Durability::Durable.sync_directory(durable::parent(&path))?;
                     return Ok((digest, found));
@@ -71,7 +79,7 @@ impl StoreDir {
         for name in list(&directory)? {
             let path = directory.join(&name);
             let Ok(digest) = Digest::from_hex(&name) else { continue };
-            match fs::metadata(&path) {
+            match fs::symlink_metadata(&path) {
                 Ok(metadata) => blobs.push((digest, metadata.len())),
                 // One may go while the list is read.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -91,10 +99,10 @@ impl StoreDir {
     pub fn blob(&self, digest: Digest, limit: u64) -> Result<Option<Vec<u8>>, Error> {
         use io::Read;
         let path = self.blob_path(digest);
-        let file = match fs::File::open(&path) {
+        let file = match open_own_file(&path) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::io("open", &path)(error)),
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
         };
         let mut reader =
             VerifyingReader::new(file.take(limit), Expected { digest: Some(digest), size: None });

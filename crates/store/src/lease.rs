@@ -96,7 +96,7 @@ impl Claim {
         &self.path
     }
 
-    /// When it was last used, within a minute; when it was made, of a blob.
+    /// When it was last used, within a minute; when it was last put, of a blob.
     pub fn used_at(&self) -> SystemTime {
         self.used_at
     }

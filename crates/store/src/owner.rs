@@ -40,6 +40,52 @@ impl From<OwnerId> for String {
     }
 }
 
+/// One of the sessions of an open store, which none other ever is: its owner's id, and a number.
+///
+/// ```
+/// let session: offshoot_store::SessionId = "1f-2e-0.3".to_owned().try_into()?;
+/// assert_eq!(session.owner().to_string(), "1f-2e-0");
+/// # Ok::<(), offshoot_store::OwnerIdError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SessionId {
+    owner: OwnerId,
+    /// As it was written; none in what was written before sessions were told apart.
+    number: Option<String>,
+}
+
+impl SessionId {
+    /// Whose it is.
+    pub fn owner(&self) -> &OwnerId {
+        &self.owner
+    }
+}
+
+impl TryFrom<String> for SessionId {
+    type Error = OwnerIdError;
+
+    fn try_from(text: String) -> Result<Self, OwnerIdError> {
+        let Some((owner, number)) = text.split_once('.') else {
+            return Ok(Self { owner: text.try_into()?, number: None });
+        };
+        let good = !number.is_empty()
+            && number.len() <= MAX_BYTES
+            && number.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = good.then(|| number.to_owned()).ok_or(OwnerIdError)?;
+        Ok(Self { owner: owner.to_owned().try_into()?, number: Some(number) })
+    }
+}
+
+impl From<SessionId> for String {
+    fn from(id: SessionId) -> Self {
+        match id.number {
+            Some(number) => format!("{}.{number}", id.owner),
+            None => id.owner.into(),
+        }
+    }
+}
+
 impl fmt::Display for OwnerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
@@ -79,7 +125,11 @@ impl Owner {
 
     /// A name in `tmp/` that nobody else draws.
     pub(crate) fn next_name(&self) -> String {
-        format!("{}.{:x}", self.id, self.next.fetch_add(1, Ordering::Relaxed))
+        format!("{}.{}", self.id, self.next_number())
+    }
+
+    fn next_number(&self) -> String {
+        format!("{:x}", self.next.fetch_add(1, Ordering::Relaxed))
     }
 }
 
@@ -93,6 +143,12 @@ impl StoreDir {
     /// Who this is, for as long as this store is open in this process.
     pub fn owner(&self) -> Result<&OwnerId, Error> {
         Ok(self.as_owner()?.id())
+    }
+
+    /// A session of this open store that no other is.
+    pub fn new_session(&self) -> Result<SessionId, Error> {
+        let owner = self.as_owner()?;
+        Ok(SessionId { owner: owner.id().clone(), number: Some(owner.next_number()) })
     }
 
     /// Whether an owner's process is there and has its store open; if not, it never will be again.
@@ -130,6 +186,24 @@ mod tests {
             (&"a".repeat(97), false),
         ] {
             assert_eq!(OwnerId::try_from(text.to_owned()).is_ok(), good, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_session_is_an_owner_and_a_number() {
+        for (text, owner) in [
+            ("1f-2e-0.3", Some("1f-2e-0")),
+            ("1f-2e-0", Some("1f-2e-0")),
+            ("1f-2e-0.", None),
+            (".3", None),
+            ("1f.3.4", None),
+            ("1f.../x", None),
+            ("", None),
+            (&format!("1f.{}", "0".repeat(97)), None),
+        ] {
+            let session = SessionId::try_from(text.to_owned());
+            assert_eq!(session.as_ref().ok().map(|session| session.owner().0.as_str()), owner, "{text:?}");
+            assert!(session.is_err() || String::from(session.unwrap()) == text, "{text:?}");
         }
     }
 }

@@ -43,8 +43,8 @@ pub fn open_own_file(path: &Path) -> Result<File, Error> {
 const LOOP: i32 = rustix::io::Errno::LOOP.raw_os_error();
 const NO_DEVICE: i32 = rustix::io::Errno::NXIO.raw_os_error();
 
-/// All of a file of the store's; `None` where there is none.
-pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+/// All of a file of the store's, opened in the same way; `None` where there is none.
+pub fn read_own_file(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     let mut file = match open_own_file(path) {
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened?,

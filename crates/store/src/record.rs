@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::durable::{self, Durability};
 use crate::seal::{self, Seal};
 use crate::store_dir::list;
-use crate::{Area, EntryName, Error, RecordArea, StoreDir, private};
+use crate::{Area, EntryName, Error, RecordArea, StoreDir, read_own_file};
 
 /// File or directory names, and what was found of each.
 pub type Each<T> = Vec<(String, Result<T, Error>)>;
@@ -27,7 +27,7 @@ pub(crate) fn write_new<T: Serialize>(path: &Path, record: &T, durability: Durab
 
 /// Reads a record; `None` where there is none. One without a checksum is believed, so that one can be written by hand.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
-    let Some(bytes) = private::read(path)? else { return Ok(None) };
+    let Some(bytes) = read_own_file(path)? else { return Ok(None) };
     if Seal::of(&bytes) == Seal::Broken {
         return Err(Error::RecordChanged { path: path.to_owned() });
     }
@@ -36,7 +36,7 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error>
 
 /// Reads a record that must be as it was written, its checksum included; `None` where there is none.
 pub fn sealed_record<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
-    let Some(bytes) = private::read(path)? else { return Ok(None) };
+    let Some(bytes) = read_own_file(path)? else { return Ok(None) };
     if Seal::of(&bytes) != Seal::Whole {
         return Err(Error::RecordChanged { path: path.to_owned() });
     }
@@ -110,7 +110,7 @@ impl StoreDir {
         for name in list(&directory)? {
             let record = read(&directory.join(&name).join(file));
             // An entry may go while the list is read.
-            if !matches!(record, Ok(None)) || directory.join(&name).exists() {
+            if !matches!(record, Ok(None)) || fs::symlink_metadata(directory.join(&name)).is_ok() {
                 records.push((name, record));
             }
         }
@@ -137,19 +137,5 @@ impl StoreDir {
         }
         Durability::Durable.sync_directory(durable::parent(&path))?;
         Ok(true)
-    }
-
-    /// All records of an area, in the order of their file names.
-    pub fn records<T: DeserializeOwned>(&self, area: RecordArea) -> Result<Vec<T>, Error> {
-        let directory = self.root().join(area.directory());
-        let mut records = Vec::new();
-        for name in list(&directory)? {
-            if name.ends_with(".json")
-                && let Some(record) = read(&directory.join(name))?
-            {
-                records.push(record);
-            }
-        }
-        Ok(records)
     }
 }

@@ -29,15 +29,6 @@ impl Holder {
     }
 }
 
-/// What a [`Holder`] has, whoever else has it too.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Held {
-    /// How many files that are no directories.
-    pub files: u64,
-    /// Their lengths in bytes, holes included; of files that have several names, once.
-    pub apparent_bytes: u64,
-}
-
 /// Looks at where files lie on their disk: one after another, then [`finish`](Self::finish).
 ///
 /// Nothing is read, written or synced. Memory is used for each extent, some 60 bytes.
@@ -46,7 +37,8 @@ pub struct Survey {
     /// Whether extents stay as a whole while anything of them is in use.
     whole_extents: bool,
     ranges: Vec<Range>,
-    held: Vec<Held>,
+    /// The lengths of each holder's files.
+    apparent_bytes: Vec<u64>,
     linked: HashMap<(u64, u64), Linked>,
     unshared: u64,
 }
@@ -72,7 +64,7 @@ impl Survey {
         Ok(Self {
             whole_extents,
             ranges: Vec::new(),
-            held: Vec::new(),
+            apparent_bytes: Vec::new(),
             linked: HashMap::new(),
             unshared: UNSHARED,
         })
@@ -83,8 +75,8 @@ impl Survey {
     /// No link is followed, and what is mounted below is left out. What goes away meanwhile is not counted; a file
     /// that may not be opened is counted as one that shares nothing.
     pub fn add(&mut self, path: &Path) -> Result<Holder, Error> {
-        let holder = Holder(u32::try_from(self.held.len()).unwrap_or(u32::MAX));
-        self.held.push(Held::default());
+        let holder = Holder(u32::try_from(self.apparent_bytes.len()).unwrap_or(u32::MAX));
+        self.apparent_bytes.push(0);
         walk::walk(path, |found| self.file(holder, found))?;
         Ok(holder)
     }
@@ -116,9 +108,8 @@ impl Survey {
                 self.linked.insert(identity, known);
             }
         }
-        if let Some(held) = self.held.get_mut(holder.index()).filter(|_| !found.directory) {
-            held.files += 1;
-            held.apparent_bytes += u64::try_from(stat.st_size).unwrap_or(0);
+        if let Some(bytes) = self.apparent_bytes.get_mut(holder.index()).filter(|_| !found.directory) {
+            *bytes += u64::try_from(stat.st_size).unwrap_or(0);
         }
         Ok(())
     }
@@ -152,7 +143,7 @@ impl Survey {
                 }
             }
         }
-        Space { sweep: Sweep::new(self.ranges, self.whole_extents), held: self.held }
+        Space { sweep: Sweep::new(self.ranges, self.whole_extents), apparent_bytes: self.apparent_bytes }
     }
 }
 
@@ -163,13 +154,14 @@ impl Survey {
 #[derive(Debug)]
 pub struct Space {
     sweep: Sweep,
-    held: Vec<Held>,
+    /// The lengths of each holder's files.
+    apparent_bytes: Vec<u64>,
 }
 
 impl Space {
-    /// What one of them has.
-    pub fn held(&self, holder: Holder) -> Held {
-        self.held.get(holder.index()).copied().unwrap_or_default()
+    /// The lengths of one's files, holes included; of files that have several names, once.
+    pub fn apparent_bytes(&self, holder: Holder) -> u64 {
+        self.apparent_bytes.get(holder.index()).copied().unwrap_or_default()
     }
 
     /// How many bytes on disk these have together.
@@ -179,7 +171,7 @@ impl Space {
 
     /// The same of each holder alone, in the order in which they were added.
     pub fn on_disk_alone(&self) -> Vec<u64> {
-        self.sweep.on_disk_each(self.held.len())
+        self.sweep.on_disk_each(self.apparent_bytes.len())
     }
 
     /// How many bytes become free if these are removed and all others stay.
@@ -193,6 +185,6 @@ impl Space {
 
     /// The same of each holder alone, in the order in which they were added.
     pub fn freed_alone(&self) -> Vec<u64> {
-        self.sweep.freed_alone(self.held.len())
+        self.sweep.freed_alone(self.apparent_bytes.len())
     }
 }

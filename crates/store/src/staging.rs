@@ -50,6 +50,11 @@ impl<'store> Staging<'store> {
         remove_any(&self.path)
     }
 
+    /// Leaves it to a collection, when this open store is closed.
+    pub fn leave(mut self) {
+        self.published = true;
+    }
+
     /// The directory, private to the caller.
     pub fn path(&self) -> &Path {
         &self.path

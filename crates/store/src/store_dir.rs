@@ -112,17 +112,6 @@ impl StoreDir {
         record::read(&self.entry_path(area, name).join(file))
     }
 
-    /// The records `file` of all entries of an area, in the order of their directories' names.
-    pub fn entry_records<T: DeserializeOwned>(&self, area: Area, file: &str) -> Result<Vec<T>, Error> {
-        let directory = self.root.join(area.directory());
-        let mut records = Vec::new();
-        for name in list(&directory)? {
-            // An entry may go while the list is read.
-            records.extend(record::read(&directory.join(name).join(file))?);
-        }
-        Ok(records)
-    }
-
     /// Waits for the right to make the entry of that name; held until the guard is dropped.
     pub fn lock_key(&self, area: Area, name: &EntryName) -> Result<KeyLock, Error> {
         KeyLock::wait(self.key_path(area, name))

@@ -25,10 +25,8 @@ pub(super) fn run(arguments: &Arguments, gc: &GcArguments) -> Result<(), Error> 
     if let Some(error) = failed {
         return Err(error.into());
     }
-    // Whatever could not be read at first cannot the second time either.
-    let problems = if plan.problems.is_empty() { found_later } else { plan.problems };
-    let count = problems.len();
-    if let Some(first) = problems.into_iter().next() {
+    let count = plan.problems.len() + found_later.len();
+    if let Some(first) = plan.problems.into_iter().chain(found_later).next() {
         return Err(Error::Unread { count, first: first.into() });
     }
     match plan.room {

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use offshoot::{
-    Collectable, Collection, CollectionEntry, CollectionOutcome, CollectionPlan, CollectionReason, KeptReason,
+    Collectable, Collection, CollectionEntry, CollectionOutcome, CollectionPlan, CollectionReason,
+    KeptReason, with_causes,
 };
 use serde::Serialize;
 
@@ -80,6 +81,9 @@ struct EntryJson<'a> {
     reason: CollectionReason,
     bytes: u64,
     state: &'static str,
+    /// Why it could not be removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -104,6 +108,10 @@ pub(crate) fn json<'a>(plan: &'a CollectionPlan, done: Option<&'a Collection>) -
         reason: entry.reason,
         bytes: entry.bytes,
         state: state(outcome),
+        error: match outcome {
+            Some(CollectionOutcome::Failed(error)) => Some(with_causes(error)),
+            _ => None,
+        },
     };
     CollectionJson {
         version: VERSION,
@@ -120,6 +128,11 @@ pub(crate) fn json<'a>(plan: &'a CollectionPlan, done: Option<&'a Collection>) -
             available_bytes: room.available_bytes,
             missing_bytes: room.missing_bytes,
         }),
-        problems: plan.problems.iter().map(ToString::to_string).collect(),
+        problems: plan
+            .problems
+            .iter()
+            .chain(done.iter().flat_map(|done| &done.problems))
+            .map(|problem| with_causes(problem))
+            .collect(),
     }
 }

@@ -278,3 +278,55 @@ fn an_image_whose_packs_were_evicted_is_pulled_again() {
 fn a_killed_removal_is_done_or_not() {
     killed_everywhere(&["remove", "named"], &[0, 3]);
 }
+
+/// What a collection says, in JSON, when these calls of it fail.
+fn gc_with(store: &Store, trace: &Path, injection: &[&str]) -> (Value, Option<i32>) {
+    let arguments = [&["--format", "json", "-q"], &AT_ONCE[..]].concat();
+    let output = oracle::output(&mut traced(&store.command(&arguments), trace, injection));
+    let code = output.status.code();
+    (serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}")), code)
+}
+
+#[test]
+fn what_fails_is_told_to_programs_with_its_cause() {
+    if !oracle::available(&["strace"]) {
+        return;
+    }
+    let directory = offshoot_testkit::scratch_directory();
+    let small = Small::within(directory.path());
+    let trace = directory.path().join("trace");
+    let leftover = small.store.path.join("tmp/1f-2e-0.3");
+    fs::write(&leftover, "half").unwrap();
+    let (done, code) = gc_with(&small.store, &trace, &["-e", "inject=unlink,unlinkat:error=EIO"]);
+    assert_eq!(code, Some(1), "{done}");
+    let failed = &done["entries"][0];
+    assert_eq!(failed["state"], "failed", "{done}");
+    let error = failed["error"].as_str().unwrap();
+    assert!(error.contains("cannot remove ") && error.contains("Input/output error"), "{error}");
+    let done = json(&small.store, &AT_ONCE);
+    assert!(done["entries"].as_array().unwrap().iter().all(|entry| entry.get("error").is_none()), "{done}");
+    assert!(small.store.made().iter().all(|made| !made.contains("tmp/")), "{:?}", small.store.made());
+}
+
+#[test]
+fn what_becomes_unreadable_meanwhile_is_told() {
+    if !oracle::available(&["strace"]) {
+        return;
+    }
+    let directory = offshoot_testkit::scratch_directory();
+    let small = with_garbage(directory.path());
+    let trace = directory.path().join("trace");
+    // The plan reads it once, and each look behind a claim once more.
+    let record = small.store.path.join("names/named.json");
+    let from_the_second_on = ["-P", record.to_str().unwrap(), "-e", "inject=openat:error=EIO:when=2+"];
+    let (done, code) = gc_with(&small.store, &trace, &from_the_second_on);
+    assert_eq!(code, Some(5), "{done}");
+    let problems = done["problems"].as_array().unwrap();
+    assert_eq!(problems.len(), 1, "{done}");
+    let problem = problems[0].as_str().unwrap();
+    assert!(problem.contains("names/named.json: Input/output error"), "{problem}");
+    // What it may speak of stays.
+    let template =
+        done["entries"].as_array().unwrap().iter().find(|entry| entry["what"] == "template").unwrap();
+    assert_eq!(template["state"], "kept", "{done}");
+}

@@ -54,9 +54,11 @@ impl Store {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn clones(&self) -> Result<Vec<Clone>, Error> {
-        let records: Vec<CloneRecord> = self.directory.entry_records(Area::Clones, records::CLONE_RECORD)?;
-        let path = |record: &CloneRecord| self.clone_disk(&record.vm_id, record.format);
-        Ok(records.into_iter().map(|record| Clone { path: path(&record), record }).collect())
+        let each = self.directory.each_entry_record(Area::Clones, records::CLONE_RECORD)?;
+        let records = each.into_iter().filter_map(|(_, record)| record.transpose());
+        let clone =
+            |record: CloneRecord| Clone { path: self.clone_disk(&record.vm_id, record.format), record };
+        Ok(records.map(|record| record.map(clone)).collect::<Result<_, _>>()?)
     }
 
     /// Removes a VM's clone; one that is not there is released already. A disk that a VMM has open is a conflict, where

@@ -1,4 +1,4 @@
-use offshoot_store::{Area, Digest, Durability, Lease, OwnerId, Published};
+use offshoot_store::{Area, Digest, Durability, Lease, Published, SessionId};
 
 use super::DiskRequest;
 use crate::progress::Quiet;
@@ -14,7 +14,7 @@ pub(super) struct Request<'a> {
     /// The pack of those files, which stays until the clone's record names it.
     _injected: Option<Lease>,
     /// Whose session it is to end with.
-    pub(super) session: Option<OwnerId>,
+    pub(super) session: Option<SessionId>,
 }
 
 impl Request<'_> {
@@ -83,7 +83,7 @@ impl Store {
         vm: &VmId,
         options: &CloneOptions,
     ) -> Result<Option<Clone>, Error> {
-        let session = Some(self.directory.owner()?.clone());
+        let session = Some(self.directory.new_session()?);
         self.make(vm, &Request { session, ..self.request(template, options)? })
     }
 

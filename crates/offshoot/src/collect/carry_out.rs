@@ -1,11 +1,14 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use offshoot_store::{Area, Claimed, Durability, RecordArea, Staging};
+use offshoot_store::{Area, Claimed, Durability, EntryName, RecordArea, Staging};
 
+use super::Records;
 use super::plan::{CollectionEntry, CollectionPlan, CollectionReason, KeptReason, Target};
 use super::planning::age;
-use super::{Records, References};
 use crate::records::DigestRecord;
 use crate::{Error, Store, VmId};
 
@@ -20,7 +23,8 @@ pub struct Collection {
     pub entries: Vec<Collected>,
     /// How many bytes were freed, by the plan's sums.
     pub bytes: u64,
-    /// Records that could not be read when they were read once more: what they might speak of stays.
+    /// What could not be read when it was read once more, each told once, without what the plan tells already: what it might
+    /// speak of stays.
     pub problems: Vec<Error>,
 }
 
@@ -74,6 +78,7 @@ impl Store {
         let mut packs_and_blobs = Vec::new();
         let mut digests = Vec::new();
         let mut problems = Vec::new();
+        let mut told: BTreeSet<String> = plan.problems.iter().map(ToString::to_string).collect();
         for (index, entry) in plan.entries.iter().enumerate() {
             match &entry.target {
                 Target::Leftover(leftover) => {
@@ -97,7 +102,8 @@ impl Store {
         // Templates before what only they refer to.
         for phase in [templates, packs_and_blobs] {
             for claimed in phase.chunks(MAX_CLAIMS) {
-                problems.extend(self.collect_claimed(plan, claimed, &mut outcomes)?);
+                let found = self.collect_claimed(plan, claimed, &mut outcomes);
+                problems.extend(found.into_iter().filter(|problem| told.insert(problem.to_string())));
             }
         }
         for index in digests {
@@ -128,15 +134,10 @@ impl Store {
         plan: &CollectionPlan,
         indices: &[usize],
         outcomes: &mut [Option<CollectionOutcome>],
-    ) -> Result<Vec<Error>, Error> {
+    ) -> Vec<Error> {
         let mut claims = Vec::with_capacity(indices.len());
         for &index in indices {
-            let claimed = match &plan.entries[index].target {
-                Target::Template(id) => self.directory.claim(Area::Templates, &id.entry()),
-                Target::Pack(diff_id) => self.directory.claim(Area::Layers, &(*diff_id).into()),
-                Target::Blob(digest) => self.directory.claim_blob(*digest),
-                _ => continue,
-            };
+            let Some(claimed) = plan.entries[index].target.claim(&self.directory) else { continue };
             match claimed {
                 Ok(Claimed::Free(claim)) => claims.push((index, claim)),
                 Ok(Claimed::InUse) => outcomes[index] = Some(CollectionOutcome::Kept(KeptReason::InUse)),
@@ -145,36 +146,52 @@ impl Store {
             }
         }
         // Only now: whoever publishes what refers to one of these has a lease on it, and is done or has not begun.
-        let records = Records::read(self)?;
+        let records = match Records::read(self) {
+            Ok(records) => records,
+            Err(error) => {
+                for (index, _) in claims {
+                    outcomes[index] = Some(CollectionOutcome::Kept(KeptReason::Unjudged));
+                }
+                return vec![error];
+            }
+        };
         let references = records.references(&BTreeSet::new(), &BTreeSet::new());
         let now = SystemTime::now();
-        let mut retired: Vec<(usize, Staging<'_>)> = Vec::new();
-        let mut parents = BTreeSet::new();
+        let mut retired: Vec<(usize, PathBuf, Staging<'_>)> = Vec::new();
         for (index, claim) in claims {
             let entry = &plan.entries[index];
+            let room_wanted = entry.reason == CollectionReason::RoomWanted;
             let kept = if age(now, claim.used_at()) < plan.options.grace {
                 Some(KeptReason::Young)
             } else {
-                kept(&references, entry)
+                references.keep(&entry.target, room_wanted)
             };
             if let Some(reason) = kept {
                 outcomes[index] = Some(CollectionOutcome::Kept(reason));
                 continue;
             }
-            parents.extend(claim.path().parent().map(std::path::Path::to_owned));
+            let area = claim.path().parent().map(Path::to_owned).unwrap_or_default();
             match claim.retire(&self.directory) {
-                Ok(staging) => retired.push((index, staging)),
+                Ok(staging) => retired.push((index, area, staging)),
                 Err(error) => outcomes[index] = Some(CollectionOutcome::Failed(error.into())),
             }
         }
-        for parent in parents {
-            Durability::Durable.sync_directory(&parent)?;
+        let mut unsynced: BTreeMap<PathBuf, Option<Arc<_>>> = BTreeMap::new();
+        for (index, area, staging) in retired {
+            let failed = unsynced
+                .entry(area.clone())
+                .or_insert_with_key(|area| Durability::Durable.sync_directory(area).err().map(Arc::new));
+            outcomes[index] = Some(match failed {
+                None => outcome(staging.discard().map(|()| true).map_err(Error::from)),
+                // What may come back when the power fails must come back whole.
+                Some(error) => {
+                    staging.leave();
+                    let error = io::Error::other(Arc::clone(error));
+                    CollectionOutcome::Failed(Error::io("remove for good what was in", &area)(error))
+                }
+            });
         }
-        for (index, staging) in retired {
-            let removed = staging.discard().map(|()| true);
-            outcomes[index] = Some(outcome(removed.map_err(Error::from)));
-        }
-        Ok(records.problems)
+        records.problems
     }
 
     /// Releases a clone whose session's process is gone, unless its VM still runs.
@@ -195,31 +212,16 @@ impl Store {
         collect().unwrap_or_else(CollectionOutcome::Failed)
     }
 
-    fn collect_digest(&self, name: &str) -> CollectionOutcome {
+    fn collect_digest(&self, name: &EntryName) -> CollectionOutcome {
         let collect = || {
-            for (file, record) in self.directory.each_record::<DigestRecord>(RecordArea::Digests)? {
-                if file == name {
-                    let record = record?;
-                    if !record.state.is_over(&record.path) {
-                        return Ok(CollectionOutcome::Kept(KeptReason::InUse));
-                    }
-                    let removed = self.directory.remove_record(RecordArea::Digests, &record.state.entry());
-                    return Ok(outcome(removed.map_err(Error::from)));
-                }
+            let record = self.directory.record::<DigestRecord>(RecordArea::Digests, name)?;
+            if record.is_some_and(|record| !record.state.is_over(&record.path)) {
+                return Ok(CollectionOutcome::Kept(KeptReason::InUse));
             }
-            Ok(CollectionOutcome::Gone)
+            let removed = self.directory.remove_record(RecordArea::Digests, name);
+            Ok(outcome(removed.map_err(Error::from)))
         };
         collect().unwrap_or_else(CollectionOutcome::Failed)
-    }
-}
-
-fn kept(references: &References<'_>, entry: &CollectionEntry) -> Option<KeptReason> {
-    let room_wanted = entry.reason == CollectionReason::RoomWanted;
-    match &entry.target {
-        Target::Template(id) => references.keep_template(*id, room_wanted),
-        Target::Pack(diff_id) => references.keep_pack(*diff_id, room_wanted),
-        Target::Blob(digest) => references.keep_blob(*digest),
-        _ => None,
     }
 }
 

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use offshoot_store::{Digest, Leftover};
+use offshoot_store::{Area, Claimed, Digest, EntryName, Leftover, LeftoverKind, StoreDir};
 use serde::Serialize;
 
 use super::CollectionOptions;
@@ -98,8 +98,47 @@ pub(super) enum Target {
     Template(TemplateId),
     Pack(Digest),
     Blob(Digest),
-    Digest(String),
+    Digest(EntryName),
     Quarantine(String),
+}
+
+impl Target {
+    pub(super) fn what(&self) -> Collectable {
+        match self {
+            Self::Leftover(leftover) => match leftover.kind {
+                LeftoverKind::Staging => Collectable::Staging,
+                LeftoverKind::Lock => Collectable::Lock,
+                LeftoverKind::Download => Collectable::Download,
+            },
+            Self::Session(_) => Collectable::Clone,
+            Self::Template(_) => Collectable::Template,
+            Self::Pack(_) => Collectable::Pack,
+            Self::Blob(_) => Collectable::Blob,
+            Self::Digest(_) => Collectable::Digest,
+            Self::Quarantine(_) => Collectable::Quarantine,
+        }
+    }
+
+    pub(super) fn id(&self) -> String {
+        match self {
+            Self::Leftover(leftover) => leftover.name.clone(),
+            Self::Session(vm) => vm.to_string(),
+            Self::Template(id) => id.to_string(),
+            Self::Pack(digest) | Self::Blob(digest) => digest.to_string(),
+            Self::Digest(name) => format!("{name}.json"),
+            Self::Quarantine(name) => name.clone(),
+        }
+    }
+
+    /// The right to remove what others may have a lease on; `None` of what nobody can.
+    pub(super) fn claim(&self, store: &StoreDir) -> Option<Result<Claimed, offshoot_store::Error>> {
+        match self {
+            Self::Template(id) => Some(store.claim(Area::Templates, &id.entry())),
+            Self::Pack(diff_id) => Some(store.claim(Area::Layers, &(*diff_id).into())),
+            Self::Blob(digest) => Some(store.claim_blob(*digest)),
+            Self::Leftover(_) | Self::Session(_) | Self::Digest(_) | Self::Quarantine(_) => None,
+        }
+    }
 }
 
 /// Why something goes.

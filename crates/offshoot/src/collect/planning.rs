@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use offshoot_store::{Area, Capacity, Claimed, Digest, LeftoverKind, RecordArea};
 
@@ -46,7 +46,7 @@ impl Store {
             rest: Vec::new(),
         };
         planning.leftovers()?;
-        let clones = planning.sessions()?;
+        let clones = planning.sessions();
         let references = records.references(&clones, &BTreeSet::new());
         let templates = planning.templates(&references)?;
         let references = records.references(&clones, &templates);
@@ -89,6 +89,12 @@ impl Planning<'_> {
         *self.kept.entry((what, reason)).or_insert(0) += 1;
     }
 
+    /// What cannot be looked at stays, and all else is done.
+    fn unjudged(&mut self, what: Collectable, error: Error) {
+        self.problems.push(error);
+        self.keep(what, KeptReason::Unjudged);
+    }
+
     fn is_young(&self, used_at: SystemTime) -> bool {
         age(self.now, used_at) < self.options.grace
     }
@@ -118,20 +124,21 @@ impl Planning<'_> {
     }
 
     /// The clones of sessions that ended without releasing them.
-    fn sessions(&mut self) -> Result<BTreeSet<VmId>, Error> {
+    fn sessions(&mut self) -> BTreeSet<VmId> {
         let mut gone = BTreeSet::new();
         let records = self.records;
         for clone in &records.clones {
-            match self.store.session_kept(clone)? {
-                Some(reason) => self.keep(Collectable::Clone, reason),
-                None => {
+            match self.store.session_kept(clone) {
+                Ok(Some(reason)) => self.keep(Collectable::Clone, reason),
+                Ok(None) => {
                     let path = self.store.directory.entry_path(Area::Clones, &clone.vm_id.entry());
                     gone.insert(clone.vm_id.clone());
                     self.take(Target::Session(clone.vm_id.clone()), path, CollectionReason::SessionGone);
                 }
+                Err(error) => self.unjudged(Collectable::Clone, error),
             }
         }
-        Ok(gone)
+        gone
     }
 
     fn templates(&mut self, references: &References<'_>) -> Result<BTreeSet<TemplateId>, Error> {
@@ -139,23 +146,8 @@ impl Planning<'_> {
         for name in self.store.directory.entry_names(Area::Templates)? {
             // What has no such name is not ours.
             let Ok(id) = name.parse::<TemplateId>() else { continue };
-            let (used_at, in_use) = match self.store.directory.claim(Area::Templates, &id.entry())? {
-                Claimed::Free(claim) => (claim.used_at(), false),
-                Claimed::InUse => (UNIX_EPOCH, true),
-                Claimed::Gone => continue,
-            };
-            let path = self.store.directory.entry_path(Area::Templates, &id.entry());
-            match references.keep_template(id, false) {
-                Some(KeptReason::OfAnImage) if !in_use && !self.is_young(used_at) => {
-                    self.rest.push((used_at, Target::Template(id), path, KeptReason::OfAnImage));
-                }
-                Some(reason) => self.keep(Collectable::Template, reason),
-                None if in_use => self.keep(Collectable::Template, KeptReason::InUse),
-                None if self.is_young(used_at) => self.keep(Collectable::Template, KeptReason::Young),
-                None => {
-                    gone.insert(id);
-                    self.take(Target::Template(id), path, CollectionReason::Outdated);
-                }
+            if self.judge(references, Target::Template(id), CollectionReason::Outdated) {
+                gone.insert(id);
             }
         }
         Ok(gone)
@@ -163,23 +155,8 @@ impl Planning<'_> {
 
     fn packs(&mut self, references: &References<'_>) -> Result<(), Error> {
         for name in self.store.directory.entry_names(Area::Layers)? {
-            let Ok(diff_id) = Digest::from_hex(&name) else { continue };
-            let (used_at, in_use) = match self.store.directory.claim(Area::Layers, &diff_id.into())? {
-                Claimed::Free(claim) => (claim.used_at(), false),
-                Claimed::InUse => (UNIX_EPOCH, true),
-                Claimed::Gone => continue,
-            };
-            let path = self.store.directory.entry_path(Area::Layers, &diff_id.into());
-            match references.keep_pack(diff_id, false) {
-                Some(reason @ (KeptReason::OfAnImage | KeptReason::OfATemplate))
-                    if !in_use && !self.is_young(used_at) =>
-                {
-                    self.rest.push((used_at, Target::Pack(diff_id), path, reason));
-                }
-                Some(reason) => self.keep(Collectable::Pack, reason),
-                None if in_use => self.keep(Collectable::Pack, KeptReason::InUse),
-                None if self.is_young(used_at) => self.keep(Collectable::Pack, KeptReason::Young),
-                None => self.take(Target::Pack(diff_id), path, CollectionReason::Unreferenced),
+            if let Ok(diff_id) = Digest::from_hex(&name) {
+                self.judge(references, Target::Pack(diff_id), CollectionReason::Unreferenced);
             }
         }
         Ok(())
@@ -187,23 +164,37 @@ impl Planning<'_> {
 
     fn blobs(&mut self, references: &References<'_>) -> Result<(), Error> {
         for (digest, _) in self.store.directory.blobs()? {
-            if let Some(reason) = references.keep_blob(digest) {
-                self.keep(Collectable::Blob, reason);
-                continue;
-            }
-            match self.store.directory.claim_blob(digest)? {
-                Claimed::Free(claim) if self.is_young(claim.used_at()) => {
-                    self.keep(Collectable::Blob, KeptReason::Young);
-                }
-                Claimed::Free(claim) => {
-                    let path = claim.path().to_owned();
-                    self.take(Target::Blob(digest), path, CollectionReason::Unreferenced);
-                }
-                Claimed::InUse => self.keep(Collectable::Blob, KeptReason::InUse),
-                Claimed::Gone => {}
-            }
+            self.judge(references, Target::Blob(digest), CollectionReason::Unreferenced);
         }
         Ok(())
+    }
+
+    /// Whether something that others may use goes, as far as can be said now.
+    fn judge(&mut self, references: &References<'_>, target: Target, reason: CollectionReason) -> bool {
+        let what = target.what();
+        let claim = match target.claim(&self.store.directory) {
+            Some(Ok(Claimed::Free(claim))) => Some(claim),
+            Some(Ok(Claimed::InUse)) => None,
+            Some(Ok(Claimed::Gone)) | None => return false,
+            Some(Err(error)) => {
+                self.unjudged(what, error.into());
+                return false;
+            }
+        };
+        let in_use = claim.is_none();
+        let unused = claim.filter(|claim| !self.is_young(claim.used_at()));
+        match (references.keep(&target, false), unused) {
+            (Some(kept @ (KeptReason::OfAnImage | KeptReason::OfATemplate)), Some(claim)) => {
+                self.rest.push((claim.used_at(), target, claim.path().to_owned(), kept));
+            }
+            (Some(kept), _) => self.keep(what, kept),
+            (None, Some(claim)) => {
+                self.take(target, claim.path().to_owned(), reason);
+                return true;
+            }
+            (None, None) => self.keep(what, if in_use { KeptReason::InUse } else { KeptReason::Young }),
+        }
+        false
     }
 
     /// Digests of files that are gone or were changed, or that go with this plan.
@@ -213,8 +204,9 @@ impl Planning<'_> {
                 Ok(record) if format!("{}.json", record.state.entry()) == name => {
                     let going = self.entries.iter().any(|entry| record.path.starts_with(&entry.path));
                     if going || record.state.is_over(&record.path) {
-                        let path = self.store.directory.root().join("digests").join(&name);
-                        self.take(Target::Digest(name), path, CollectionReason::FileChanged);
+                        let entry = record.state.entry();
+                        let path = self.store.directory.record_path(RecordArea::Digests, &entry);
+                        self.take(Target::Digest(entry), path, CollectionReason::FileChanged);
                     }
                 }
                 // Not ours.
@@ -247,13 +239,8 @@ impl Planning<'_> {
         let bytes = if is_wanted { Bytes::of(self.store)? } else { Bytes::default() };
         let mut evictable = Vec::new();
         for (used_at, target, path, kept) in std::mem::take(&mut self.rest) {
-            let reason = match &target {
-                _ if self.options.keep_free.is_none() => Some(kept),
-                Target::Template(id) => references.keep_template(*id, true),
-                Target::Pack(diff_id) => references.keep_pack(*diff_id, true),
-                _ => Some(kept),
-            };
-            match reason {
+            let room_wanted = self.options.keep_free.is_some();
+            match if room_wanted { references.keep(&target, true) } else { Some(kept) } {
                 Some(reason) => self.keep(target.what(), reason),
                 None => evictable.push((used_at, target, path, kept)),
             }
@@ -291,41 +278,15 @@ pub(super) fn age(now: SystemTime, then: SystemTime) -> Duration {
 impl Store {
     /// Why a clone stays; `None` of one whose session's process is gone.
     pub(super) fn session_kept(&self, clone: &CloneRecord) -> Result<Option<KeptReason>, Error> {
-        let Some(owner) = &clone.session else { return Ok(Some(KeptReason::NotReleased)) };
-        Ok(self.directory.is_alive(owner)?.then_some(KeptReason::InUse))
-    }
-}
-
-impl Target {
-    fn what(&self) -> Collectable {
-        match self {
-            Self::Leftover(leftover) => match leftover.kind {
-                LeftoverKind::Staging => Collectable::Staging,
-                LeftoverKind::Lock => Collectable::Lock,
-                LeftoverKind::Download => Collectable::Download,
-            },
-            Self::Session(_) => Collectable::Clone,
-            Self::Template(_) => Collectable::Template,
-            Self::Pack(_) => Collectable::Pack,
-            Self::Blob(_) => Collectable::Blob,
-            Self::Digest(_) => Collectable::Digest,
-            Self::Quarantine(_) => Collectable::Quarantine,
-        }
-    }
-
-    fn id(&self) -> String {
-        match self {
-            Self::Leftover(leftover) => leftover.name.clone(),
-            Self::Session(vm) => vm.to_string(),
-            Self::Template(id) => id.to_string(),
-            Self::Pack(digest) | Self::Blob(digest) => digest.to_string(),
-            Self::Digest(name) | Self::Quarantine(name) => name.clone(),
-        }
+        let Some(session) = &clone.session else { return Ok(Some(KeptReason::NotReleased)) };
+        Ok(self.directory.is_alive(session.owner())?.then_some(KeptReason::InUse))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
 
     #[test]

@@ -1,11 +1,13 @@
 //! Who refers to what: read from all records there are, each time anew.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use offshoot_store::{Area, Digest, RecordArea};
+use offshoot_store::{Area, Digest, RecordArea, open_own_file, read_own_file};
 
-use super::plan::KeptReason;
+use super::plan::{KeptReason, Target};
 use crate::records::{self, CloneRecord, ImageRecord, NameRecord, TemplateRecord};
 use crate::{DiskFormat, Error, Store, TemplateId, VmId};
 
@@ -77,15 +79,33 @@ impl Records {
     fn read_quarantine(&mut self, store: &Store) -> Result<(), Error> {
         for name in store.directory.quarantine_names()? {
             let directory = store.directory.root().join("quarantine").join(name);
-            // It may go while the list is read.
-            for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
-                let path = entry.path();
-                let record = fs::read(path.join(records::CLONE_RECORD)).ok();
-                match record.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
-                    Some(record) => self.quarantined.push(record),
-                    None => self.quarantined_overlays.extend(overlaid(&path.join(records::OVERLAY))),
+            let read = || -> Result<Vec<PathBuf>, Error> {
+                match fs::read_dir(&directory) {
+                    Ok(found) => found.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>(),
+                    // It may go while the list is read, and what is no directory has nothing in it.
+                    Err(error) if is_none(&error) => Ok(Vec::new()),
+                    Err(error) => Err(error),
                 }
+                .map_err(Error::io("list", &directory))
+            };
+            let set_aside =
+                read().and_then(|found| found.iter().try_for_each(|path| self.read_set_aside(path)));
+            if let Err(error) = set_aside {
+                (self.unread.clones, _) = (true, self.problems.push(error));
             }
+        }
+        Ok(())
+    }
+
+    /// What is in quarantine may be damaged in any way: only what cannot be read at all is a problem.
+    fn read_set_aside(&mut self, path: &Path) -> Result<(), Error> {
+        if !fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir()) {
+            return Ok(());
+        }
+        let record = read_own_file(&path.join(records::CLONE_RECORD))?;
+        match record.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+            Some(record) => self.quarantined.push(record),
+            None => self.quarantined_overlays.extend(overlaid(&path.join(records::OVERLAY))?),
         }
         Ok(())
     }
@@ -154,8 +174,17 @@ pub(crate) struct References<'a> {
 }
 
 impl References<'_> {
-    /// Why a template stays, if it does; what can be made again goes where its room is wanted.
-    pub(crate) fn keep_template(&self, id: TemplateId, room_wanted: bool) -> Option<KeptReason> {
+    /// Why something stays, if it does; what can be made again goes where its room is wanted.
+    pub(super) fn keep(&self, target: &Target, room_wanted: bool) -> Option<KeptReason> {
+        match target {
+            Target::Template(id) => self.keep_template(*id, room_wanted),
+            Target::Pack(diff_id) => self.keep_pack(*diff_id, room_wanted),
+            Target::Blob(digest) => self.keep_blob(*digest),
+            Target::Leftover(_) | Target::Session(_) | Target::Digest(_) | Target::Quarantine(_) => None,
+        }
+    }
+
+    fn keep_template(&self, id: TemplateId, room_wanted: bool) -> Option<KeptReason> {
         let unread = self.records.unread;
         let Some(record) = self.records.templates.get(&id) else { return Some(KeptReason::Unjudged) };
         if self.named.contains(&id) {
@@ -179,8 +208,7 @@ impl References<'_> {
         unread.images.then_some(KeptReason::Unjudged)
     }
 
-    /// The same of a pack.
-    pub(crate) fn keep_pack(&self, diff_id: Digest, room_wanted: bool) -> Option<KeptReason> {
+    fn keep_pack(&self, diff_id: Digest, room_wanted: bool) -> Option<KeptReason> {
         let unread = self.records.unread;
         if self.clone_packs.contains(&diff_id) {
             return Some(KeptReason::Cloned);
@@ -195,8 +223,8 @@ impl References<'_> {
         (unread.images || unread.templates || unread.clones).then_some(KeptReason::Unjudged)
     }
 
-    /// The same of a blob, which goes only when nothing refers to it.
-    pub(crate) fn keep_blob(&self, digest: Digest) -> Option<KeptReason> {
+    /// A blob goes only when nothing refers to it.
+    fn keep_blob(&self, digest: Digest) -> Option<KeptReason> {
         let of = |image: &ImageRecord| [image.manifest_digest, image.config_digest].contains(&digest);
         if self.records.images.iter().any(of) {
             return Some(KeptReason::OfAnImage);
@@ -206,7 +234,16 @@ impl References<'_> {
 }
 
 /// The template under an overlay whose record says nothing.
-fn overlaid(path: &std::path::Path) -> Option<TemplateId> {
-    let overlay = offshoot_qcow2::inspect(&File::open(path).ok()?, path).ok()?;
-    overlay.backing?.path.strip_prefix("../../templates/")?.split_once('/')?.0.parse().ok()
+fn overlaid(path: &Path) -> Result<Option<TemplateId>, Error> {
+    let file = match open_own_file(path) {
+        Err(offshoot_store::Error::Io { source, .. }) if is_none(&source) => return Ok(None),
+        opened => opened?,
+    };
+    let Ok(overlay) = offshoot_qcow2::inspect(&file, path) else { return Ok(None) };
+    let template = |backing: &str| backing.strip_prefix("../../templates/")?.split_once('/')?.0.parse().ok();
+    Ok(overlay.backing.and_then(|backing| template(&backing.path)))
+}
+
+fn is_none(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }

@@ -113,7 +113,7 @@ fn a_template_without_its_record_is_damage() {
     let template = store.build(&image, &BuildOptions::default(), &Quiet).unwrap();
     fs::remove_file(template.path.with_file_name("template.json")).unwrap();
     let error = store.build(&image, &BuildOptions::default(), &Quiet).unwrap_err();
-    assert!(matches!(error, Error::TemplateDamaged { .. }), "{error}");
+    assert!(matches!(error, Error::NoRecord { .. }), "{error}");
 }
 
 #[test]

@@ -128,3 +128,23 @@ fn what_somebody_else_made_of_a_session_stays() {
     store.release(&vm("b")).unwrap();
     assert_eq!(session.keep().unwrap_err().kind(), offshoot::ErrorKind::NotFound);
 }
+
+#[test]
+fn a_guard_releases_its_own_clone_alone() {
+    let Fixture { directory: _directory, store, template } = fixture();
+    let options = CloneOptions::default();
+    let first = store.clone_for_session(&template, &vm("a"), &options).unwrap();
+    store.release(&vm("a")).unwrap();
+    let second = store.clone_for_session(&template, &vm("a"), &options).unwrap();
+    drop(first);
+    assert!(second.path.exists());
+    let first = second;
+    store.release(&vm("a")).unwrap();
+    let second = store.clone_for_session(&template, &vm("a"), &options).unwrap();
+    assert!(matches!(first.keep(), Err(Error::CloneContested { .. })));
+    assert!(second.record.session.is_some() && second.path.exists());
+    crate::collecting::collect(&store);
+    assert_eq!(clones(&store), ["a"], "its owner is alive");
+    drop(second);
+    assert_eq!(clones(&store), [""; 0]);
+}

@@ -7,6 +7,7 @@ mod cloning;
 mod collecting;
 mod collecting_beside;
 mod collecting_model;
+mod collecting_oddities;
 mod damage;
 mod diagnosing;
 mod image;

@@ -9,6 +9,15 @@ fn entries(root: &Path, directory: &str) -> usize {
     fs::read_dir(root.join(directory)).unwrap().count()
 }
 
+fn listed(store: &StoreDir) -> Vec<Option<String>> {
+    let each = store.each_entry_record(Area::Clones, "record.json").unwrap();
+    each.into_iter().map(|(_, record)| record.unwrap()).collect()
+}
+
+fn values(store: &StoreDir) -> Vec<Result<u32, Error>> {
+    store.each_record(RecordArea::Names).unwrap().into_iter().map(|(_, value)| value).collect()
+}
+
 #[test]
 fn a_staged_directory_is_published_whole_or_dropped() {
     let directory = tempfile::tempdir().unwrap();
@@ -26,7 +35,7 @@ fn a_staged_directory_is_published_whole_or_dropped() {
     assert_eq!(entries(root, "tmp"), 0);
     let record: Option<String> = store.entry_record(Area::Clones, &name, "record.json").unwrap();
     assert_eq!(record.as_deref(), Some("first"));
-    assert_eq!(store.entry_records::<String>(Area::Clones, "record.json").unwrap(), ["first"]);
+    assert_eq!(listed(&store), [Some("first".to_owned())]);
 
     assert!(store.retire(Area::Clones, &name, Durability::Durable).unwrap());
     assert!(!store.retire(Area::Clones, &name, Durability::Durable).unwrap());
@@ -115,9 +124,9 @@ fn records_are_replaced_and_listed() {
     store.put_record(RecordArea::Names, &name, &2).unwrap();
     store.put_record(RecordArea::Names, &EntryName::encode("a"), &3).unwrap();
     assert_eq!(store.record(RecordArea::Names, &name).unwrap(), Some(2));
-    assert_eq!(store.records::<u32>(RecordArea::Names).unwrap(), [2, 3]);
+    assert_eq!(values(&store).into_iter().map(Result::unwrap).collect::<Vec<_>>(), [2, 3]);
     fs::write(directory.path().join("names/a.json"), "{").unwrap();
-    assert!(matches!(store.records::<u32>(RecordArea::Names), Err(Error::Record { .. })));
+    assert!(values(&store).iter().any(|value| matches!(value, Err(Error::Record { .. }))));
 }
 
 #[test]

@@ -1,0 +1,173 @@
+//! A collection of a store in which something is what nothing of ours makes.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::Duration;
+
+use offshoot::{
+    CloneOptions, Collectable, CollectionOptions, CollectionOutcome, Digest, ErrorKind, KeptReason, Strategy,
+};
+use offshoot_testkit::oracle;
+
+use crate::collecting::{AT_ONCE, age};
+use crate::image::{Fixture, fixture, names, vm};
+
+fn pipe(path: &Path) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    oracle::run(oracle::command("mkfifo").arg(path));
+}
+
+/// Something that is garbage whatever else there is.
+const GARBAGE: &str = "tmp/1f-2e-0.3";
+
+#[test]
+fn what_cannot_be_opened_is_told_and_all_else_is_done() {
+    type Plant = fn(&Path);
+    let link: Plant = |path| symlink("/etc", path).unwrap();
+    let zeros = "0".repeat(64);
+    let entry = |area: &str| format!("{area}/{zeros}");
+    let cases: [(String, Plant, Option<Collectable>); 12] = [
+        (entry("layers"), link, Some(Collectable::Pack)),
+        (entry("templates"), link, Some(Collectable::Template)),
+        (entry("blobs/sha256"), link, Some(Collectable::Blob)),
+        (entry("blobs/sha256"), |path| symlink(path, path).unwrap(), Some(Collectable::Blob)),
+        ("locks/x".to_owned(), link, None),
+        ("downloads/x.partial".to_owned(), link, None),
+        ("clones/x".to_owned(), |path| symlink("nowhere", path).unwrap(), None),
+        ("clones/x/clone.json".to_owned(), pipe, None),
+        ("names/x.json".to_owned(), pipe, None),
+        ("images/x.json".to_owned(), pipe, None),
+        ("digests/x.json".to_owned(), pipe, None),
+        ("quarantine/x/y/clone.json".to_owned(), pipe, None),
+    ];
+    for (path, plant, unjudged) in cases {
+        let Fixture { directory: _directory, store, template } = fixture();
+        drop(template);
+        plant(&store.path().join(&path));
+        fs::create_dir(store.path().join(GARBAGE)).unwrap();
+        let plan = store.plan_collection(&AT_ONCE).unwrap();
+        // A template that is none has no record either.
+        let problems = if path.starts_with("templates") { 2 } else { 1 };
+        assert_eq!(plan.problems.len(), problems, "{path}: {:?}", plan.problems);
+        assert!(
+            plan.problems.iter().all(|problem| problem.to_string().contains(store.path().to_str().unwrap()))
+        );
+        let kept =
+            |what| plan.kept.iter().any(|kept| kept.what == what && kept.reason == KeptReason::Unjudged);
+        assert!(unjudged.is_none_or(kept), "{path}: {:?}", plan.kept);
+        let collection = store.collect(&plan).unwrap();
+        assert!(collection.problems.is_empty(), "{path}: they are told once: {:?}", collection.problems);
+        assert!(!store.path().join(GARBAGE).exists(), "{path}");
+        assert!(fs::symlink_metadata(store.path().join(&path)).is_ok(), "{path}");
+        assert_eq!(names(&store, "templates").len(), 1 + usize::from(path.starts_with("templates")));
+        store.usage().unwrap();
+    }
+}
+
+#[test]
+fn a_session_whose_owner_cannot_be_looked_at_stays() {
+    let Fixture { directory: _directory, store, template } = fixture();
+    let clone = store.clone_template(&template, &vm("a"), &CloneOptions::default()).unwrap();
+    let record = clone.path.with_file_name("clone.json");
+    let text = fs::read_to_string(&record).unwrap();
+    let text = text.replacen('{', "{\"session\": \"1f-2e-0.7\",", 1).replace("\"checksum\"", "\"without\"");
+    fs::write(&record, text).unwrap();
+    let owner = store.path().join("owners/1f-2e-0");
+    symlink("/etc/passwd", &owner).unwrap();
+    let plan = store.plan_collection(&AT_ONCE).unwrap();
+    // The lock is one, and whose the session is the other.
+    assert_eq!(plan.problems.len(), 2, "{:?}", plan.problems);
+    assert!(plan.entries.is_empty(), "{:?}", plan.entries);
+    fs::remove_file(owner).unwrap();
+    let plan = store.plan_collection(&AT_ONCE).unwrap();
+    assert_eq!(plan.entries[0].what, Collectable::Clone);
+    store.collect(&plan).unwrap();
+    assert!(names(&store, "clones").is_empty());
+}
+
+/// Of what is in quarantine and cannot be read, nobody knows what it stands on.
+#[test]
+fn a_quarantine_that_cannot_be_read_keeps_templates() {
+    for file in ["clone.json", "rootfs.qcow2"] {
+        let Fixture { directory: _directory, store, template } = fixture();
+        let reference = template.record.image.as_ref().unwrap().reference.clone();
+        drop(template);
+        store.remove(&reference).unwrap();
+        pipe(&store.path().join("quarantine/x/vm").join(file));
+        let plan = store.plan_collection(&AT_ONCE).unwrap();
+        assert_eq!(plan.problems.len(), 1, "{file}: {:?}", plan.problems);
+        assert_eq!(plan.problems[0].kind(), ErrorKind::Integrity, "{file}");
+        store.collect(&plan).unwrap();
+        assert_eq!(names(&store, "templates").len(), 1, "{file}");
+        // What is damaged in another way is no problem: it is there because it is.
+        fs::remove_file(store.path().join("quarantine/x/vm").join(file)).unwrap();
+        fs::write(store.path().join("quarantine/x/vm").join(file), "{").unwrap();
+        fs::write(store.path().join("quarantine/stray"), "").unwrap();
+        crate::collecting::collect(&store);
+        assert!(names(&store, "templates").is_empty(), "{file}");
+    }
+}
+
+#[test]
+fn a_pipe_for_a_record_keeps_nobody_waiting() {
+    let Fixture { directory: _directory, store, template } = fixture();
+    let options = CloneOptions { strategy: Some(Strategy::Copy), ..CloneOptions::default() };
+    let clone = store.clone_template(&template, &vm("a/b"), &options).unwrap();
+    let record = clone.path.with_file_name("clone.json");
+    fs::remove_file(&record).unwrap();
+    pipe(&record);
+    fs::remove_file(&clone.path).unwrap();
+    pipe(&clone.path);
+    let usage = store.usage().unwrap();
+    assert!(usage.items.iter().any(|item| item.name == "a%2Fb"), "{:?}", usage.items);
+    let id = template.record.id.to_string();
+    drop(template);
+    assert_eq!(store.remove(&id).unwrap_err().kind(), ErrorKind::Integrity);
+    store.release(&vm("a/b")).unwrap();
+    store.remove(&id).unwrap();
+}
+
+#[test]
+fn a_problem_is_told_once_however_often_it_is_met() {
+    let Fixture { directory: _directory, store, template } = fixture();
+    drop(template);
+    // More than are looked at together.
+    for number in 0..140u32 {
+        let bytes = number.to_be_bytes();
+        store.put_blob(Digest::of(&bytes), &bytes).unwrap();
+    }
+    let plan = store.plan_collection(&AT_ONCE).unwrap();
+    assert_eq!(plan.entries.len(), 140);
+    fs::write(store.path().join("names/x.json"), "{").unwrap();
+    fs::write(store.path().join("names/y.json"), "{").unwrap();
+    let collection = store.collect(&plan).unwrap();
+    assert_eq!(collection.problems.len(), 2, "{:?}", collection.problems);
+    assert!(collection.entries.iter().all(|entry| matches!(entry.outcome, CollectionOutcome::Removed)));
+}
+
+#[test]
+fn a_blob_that_is_put_again_is_used() {
+    let Fixture { directory: _directory, store, template: _template } = fixture();
+    let digest = store.put_blob(Digest::of(b"{}"), b"{}").unwrap();
+    let path = store.path().join("blobs/sha256").join(digest.hex());
+    age(&path, 7200);
+    let options = CollectionOptions::default();
+    let old = store.plan_collection(&options).unwrap();
+    assert_eq!(old.entries.len(), 1);
+    store.put_blob(digest, b"{}").unwrap();
+    assert!(store.plan_collection(&options).unwrap().entries.is_empty());
+    // The grace period is looked at again when the plan is carried out.
+    let outcome = &store.collect(&old).unwrap().entries[0].outcome;
+    assert!(matches!(outcome, CollectionOutcome::Kept(KeptReason::Young)), "{outcome:?}");
+    assert!(path.exists());
+    let soon = CollectionOptions { grace: Duration::from_secs(1), ..options };
+    age(&path, 2);
+    assert_eq!(store.plan_collection(&soon).unwrap().entries.len(), 1);
+    // What is no file makes way.
+    fs::remove_file(&path).unwrap();
+    pipe(&path);
+    assert_eq!(store.blob(digest).unwrap_err().kind(), ErrorKind::Integrity);
+    store.put_blob(digest, b"{}").unwrap();
+    assert_eq!(store.blob(digest).unwrap().unwrap(), b"{}");
+}

@@ -174,6 +174,15 @@ impl From<serde_json::Error> for Error {
     }
 }
 
+/// Of several things that were asked for, each is done if it can be; each failure is told, and the first decides.
+pub(crate) fn every(done: impl Iterator<Item = Result<(), offshoot::Error>>) -> Result<(), Error> {
+    let failures: Vec<_> = done.filter_map(Result::err).collect();
+    let mut failures = failures.into_iter();
+    let Some(first) = failures.next() else { return Ok(()) };
+    failures.for_each(|failure| say(&format!("offshoot: {}", offshoot::with_causes(&failure))));
+    Err(first.into())
+}
+
 /// A line on standard error. Where nobody can read it, that is no reason to fail.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");

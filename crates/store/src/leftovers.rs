@@ -49,8 +49,15 @@ impl StoreDir {
             let names = if directory.exists() { list(&directory)? } else { Vec::new() };
             for name in names {
                 let path = directory.join(&name);
-                // It may go while the list is read.
-                let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+                let metadata = match fs::symlink_metadata(&path) {
+                    Ok(metadata) => metadata,
+                    // It may go while the list is read.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    Err(error) => {
+                        leftovers.push(Err(Error::io("look at", &path)(error)));
+                        continue;
+                    }
+                };
                 let leftover =
                     Leftover { kind, name, path, modified: metadata.modified().unwrap_or(UNIX_EPOCH) };
                 match self.is_left(&leftover) {

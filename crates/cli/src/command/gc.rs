@@ -17,6 +17,7 @@ pub(super) fn run(arguments: &Arguments, gc: &GcArguments) -> Result<(), Error> 
     if arguments.format == Format::Plain && !arguments.quiet && !plan.kept.is_empty() {
         say(&format!("offshoot: kept: {}", collection::kept(&plan)));
     }
+    let room = done.as_ref().map_or(plan.room, |done| done.room);
     let (entries, found_later) = done.map_or_else(Default::default, |done| (done.entries, done.problems));
     let failed = entries.into_iter().find_map(|entry| match entry.outcome {
         CollectionOutcome::Failed(error) => Some(error),
@@ -29,7 +30,7 @@ pub(super) fn run(arguments: &Arguments, gc: &GcArguments) -> Result<(), Error> 
     if let Some(first) = plan.problems.into_iter().chain(found_later).next() {
         return Err(Error::Unread { count, first: first.into() });
     }
-    match plan.room {
+    match room {
         Some(room) if room.missing_bytes > 0 => Err(Error::Room { missing_bytes: room.missing_bytes }),
         _ => Ok(()),
     }

@@ -123,7 +123,7 @@ pub(crate) fn json<'a>(plan: &'a CollectionPlan, done: Option<&'a Collection>) -
             .iter()
             .map(|kept| KeptJson { what: kept.what, reason: kept.reason, count: kept.count })
             .collect(),
-        room: plan.room.map(|room| RoomJson {
+        room: done.map_or(plan.room, |done| done.room).map(|room| RoomJson {
             wanted_bytes: room.wanted_bytes,
             available_bytes: room.available_bytes,
             missing_bytes: room.missing_bytes,

@@ -183,6 +183,11 @@ fn remove_refuses_what_clones_stand_on() {
     let mut command = small.store.command(&["remove", "nothing", "base", &image]);
     let (message, code) = failure(&oracle::output(&mut command), &command);
     assert_eq!(code, 3, "{message}");
+    let mut command = small.store.command(&["remove", "nothing", "nowhere"]);
+    let output = oracle::output(&mut command);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(3) && told.lines().count() == 2, "{told}");
+    assert!(told.contains("nothing") && told.contains("nowhere"), "each is told: {told}");
     assert!(!small.template.exists());
     assert_eq!(small.store.run(&["images"]).lines().count(), 1);
     small.store.run(&AT_ONCE);

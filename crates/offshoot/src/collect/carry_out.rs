@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use offshoot_store::{Area, Claimed, Durability, EntryName, RecordArea, Staging};
 
 use super::Records;
-use super::plan::{CollectionEntry, CollectionPlan, CollectionReason, KeptReason, Target};
+use super::plan::{CollectionEntry, CollectionPlan, CollectionReason, KeptReason, Room, Target};
 use super::planning::age;
 use crate::records::DigestRecord;
 use crate::{Error, Store, VmId};
@@ -23,6 +23,8 @@ pub struct Collection {
     pub entries: Vec<Collected>,
     /// How many bytes were freed, by the plan's sums.
     pub bytes: u64,
+    /// What is wanted of the store's filesystem, where something is, and what is missing of it by what was removed.
+    pub room: Option<Room>,
     /// What could not be read when it was read once more, each told once, without what the plan tells already: what it might
     /// speak of stays.
     pub problems: Vec<Error>,
@@ -124,7 +126,8 @@ impl Store {
             true => plan.bytes,
             false => entries.iter().filter(removed).map(|collected| collected.entry.bytes).sum(),
         };
-        Ok(Collection { entries, bytes, problems })
+        let room = plan.room.map(|room| room.after(bytes));
+        Ok(Collection { entries, bytes, room, problems })
     }
 
     /// Removes entries of the plan that others may use: those that nobody uses, and to which nothing refers even then. Gives

@@ -247,3 +247,11 @@ pub struct Room {
     /// What will be missing, by the plan's sums.
     pub missing_bytes: u64,
 }
+
+impl Room {
+    /// When so many bytes were freed.
+    pub(super) fn after(self, bytes: u64) -> Self {
+        let missing = self.wanted_bytes.saturating_sub(self.available_bytes);
+        Self { missing_bytes: missing.saturating_sub(bytes), ..self }
+    }
+}

@@ -1,12 +1,13 @@
 //! A collection of a store in which something is what nothing of ours makes.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 use std::time::Duration;
 
 use offshoot::{
-    CloneOptions, Collectable, CollectionOptions, CollectionOutcome, Digest, ErrorKind, KeptReason, Strategy,
+    Clone, CloneOptions, Collectable, CollectionOptions, CollectionOutcome, CollectionReason, Digest,
+    ErrorKind, KeptReason, Strategy,
 };
 use offshoot_testkit::oracle;
 
@@ -65,14 +66,19 @@ fn what_cannot_be_opened_is_told_and_all_else_is_done() {
     }
 }
 
-#[test]
-fn a_session_whose_owner_cannot_be_looked_at_stays() {
-    let Fixture { directory: _directory, store, template } = fixture();
-    let clone = store.clone_template(&template, &vm("a"), &CloneOptions::default()).unwrap();
+/// A clone of a session whose process is gone.
+pub(crate) fn of_a_dead_session(clone: &Clone) {
     let record = clone.path.with_file_name("clone.json");
     let text = fs::read_to_string(&record).unwrap();
     let text = text.replacen('{', "{\"session\": \"1f-2e-0.7\",", 1).replace("\"checksum\"", "\"without\"");
     fs::write(&record, text).unwrap();
+}
+
+#[test]
+fn a_session_whose_owner_cannot_be_looked_at_stays() {
+    let Fixture { directory: _directory, store, template } = fixture();
+    let clone = store.clone_template(&template, &vm("a"), &CloneOptions::default()).unwrap();
+    of_a_dead_session(&clone);
     let owner = store.path().join("owners/1f-2e-0");
     symlink("/etc/passwd", &owner).unwrap();
     let plan = store.plan_collection(&AT_ONCE).unwrap();
@@ -170,4 +176,71 @@ fn a_blob_that_is_put_again_is_used() {
     assert_eq!(store.blob(digest).unwrap_err().kind(), ErrorKind::Integrity);
     store.put_blob(digest, b"{}").unwrap();
     assert_eq!(store.blob(digest).unwrap().unwrap(), b"{}");
+}
+
+#[test]
+fn what_a_build_would_not_make_any_more_is_outdated() {
+    type Change = fn(&Path, &Path);
+    let cases: [(&str, Change); 2] = [
+        ("another writer made it", |_, record| {
+            let text = fs::read_to_string(record).unwrap();
+            let text = text.replace("\"writer_version\": ", "\"writer_version\": 9");
+            fs::write(record, text.replace("\"checksum\"", "\"without\"")).unwrap();
+        }),
+        ("the image has another config, and the same layers", |images, _| {
+            let record = fs::read_dir(images).unwrap().next().unwrap().unwrap().path();
+            let mut image: serde_json::Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
+            image["config_digest"] = Digest::of(b"another").to_string().into();
+            image.as_object_mut().unwrap().remove("checksum");
+            fs::write(record, serde_json::to_vec(&image).unwrap()).unwrap();
+        }),
+    ];
+    for (what, change) in cases {
+        let Fixture { directory: _directory, store, template } = fixture();
+        assert!(store.plan_collection(&AT_ONCE).unwrap().entries.is_empty());
+        change(&store.path().join("images"), &template.path.with_file_name("template.json"));
+        drop(template);
+        let plan = store.plan_collection(&AT_ONCE).unwrap();
+        assert!(plan.problems.is_empty(), "{what}: {:?}", plan.problems);
+        assert_eq!(plan.entries[0].reason, CollectionReason::Outdated, "{what}");
+        let packs = plan.entries.iter().filter(|entry| entry.what == Collectable::Pack);
+        assert_eq!(packs.count(), 0, "{what}: the image has them still");
+    }
+}
+
+#[test]
+fn the_digest_of_a_disk_goes_with_the_disk() {
+    let Fixture { directory: _directory, store, template } = fixture();
+    let metadata = template.path.metadata().unwrap();
+    // As it is kept of a disk that was not made just now.
+    let record = serde_json::json!({
+        "version": 1,
+        "path": template.path,
+        "state": {
+            "device": metadata.dev(),
+            "inode": metadata.ino(),
+            "size_bytes": metadata.len(),
+            "modified": [metadata.mtime(), metadata.mtime_nsec()],
+            "changed": [metadata.ctime(), metadata.ctime_nsec()],
+        },
+        "digest": Digest::of(b"the disk"),
+    });
+    let name = format!("{:x}-{:x}.json", metadata.dev(), metadata.ino());
+    fs::write(store.path().join("digests").join(&name), record.to_string()).unwrap();
+    let reference = template.record.image.as_ref().unwrap().reference.clone();
+    drop(template);
+    assert!(store.plan_collection(&AT_ONCE).unwrap().entries.is_empty());
+    store.remove(&reference).unwrap();
+    let plan = store.plan_collection(&AT_ONCE).unwrap();
+    let last = plan.entries.last().unwrap();
+    assert_eq!((last.what, &last.id), (Collectable::Digest, &name));
+    // Where the disk stays, so does what is known of it.
+    let id = plan.entries[0].id.clone();
+    let held = store.find_template(&id).unwrap().unwrap();
+    let kept = |plan| store.collect(plan).unwrap().entries.pop().unwrap().outcome;
+    assert!(matches!(kept(&plan), CollectionOutcome::Kept(KeptReason::InUse)));
+    assert_eq!(names(&store, "digests"), [name]);
+    drop(held);
+    assert!(matches!(kept(&plan), CollectionOutcome::Removed));
+    assert!(names(&store, "digests").is_empty());
 }

@@ -8,6 +8,7 @@ mod collecting;
 mod collecting_beside;
 mod collecting_model;
 mod collecting_oddities;
+mod collecting_races;
 mod damage;
 mod diagnosing;
 mod image;

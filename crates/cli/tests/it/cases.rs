@@ -1,15 +1,17 @@
 //! Commands that are stopped in the middle, by whatever means: what they need, and what they may leave.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use offshoot_testkit::layout::{Image, Layer, Layout, Tar};
 use offshoot_testkit::{Filesystem, ScratchFilesystem, oracle};
+use serde_json::Value;
 
 use crate::disks::{self, Raw};
-use crate::left::{Left, files, look, look_if_any};
+use crate::left::{Left, files, look, look_if_any, nothing_lost};
 use crate::small::{SIZE, Small, traced};
 
 /// A command that changes something.
@@ -36,6 +38,15 @@ pub(crate) enum Outcome {
     NewOrDamaged,
     /// Of all files that the command makes, always the same, each entry of the store as a whole or not at all.
     Whole,
+    /// As `Whole`, but what is there before is damaged in part; that is replaced, or gone, and then in quarantine.
+    Mended,
+}
+
+impl Outcome {
+    /// Whether it is told by all files, not by a clone.
+    pub(crate) fn is_of_files(self) -> bool {
+        matches!(self, Self::Whole | Self::Mended)
+    }
 }
 
 impl Case {
@@ -60,8 +71,11 @@ impl Case {
 
     /// Takes away what the command made, and what else was made of what it made.
     pub(crate) fn undo(&self, small: &Small, before: &Left) {
+        if self.outcome == Outcome::Mended {
+            nothing_lost(small, before);
+        }
         (self.undo)(small);
-        if self.outcome == Outcome::Whole {
+        if self.outcome.is_of_files() {
             let now = files(&small.directory);
             for path in now.keys().filter(|path| !before.files.contains_key(*path)) {
                 fs::remove_file(small.directory.join(path)).unwrap();
@@ -318,4 +332,69 @@ pub(crate) const REMOVE: Case = Case {
     },
     command: &["remove", "IMAGE"],
     ..PULL
+};
+
+/// Changes a byte of a file that keeps its mode.
+fn damage(path: &Path, offset: u64) {
+    let mode = path.metadata().unwrap().permissions();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    let file = fs::File::options().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset).unwrap();
+    file.write_all_at(&[byte[0] ^ 4], offset).unwrap();
+    fs::set_permissions(path, mode).unwrap();
+}
+
+fn only(directory: &Path) -> PathBuf {
+    let mut entries = fs::read_dir(directory).unwrap();
+    let path = entries.next().unwrap().unwrap().path();
+    assert!(entries.next().is_none(), "{}", directory.display());
+    path
+}
+
+fn forget_quarantine(small: &Small) {
+    release(small);
+    for entry in fs::read_dir(small.store.path.join("quarantine")).unwrap() {
+        fs::remove_dir_all(entry.unwrap().path()).unwrap();
+    }
+}
+
+pub(crate) const REPAIR: Case = Case {
+    // The template, its pack and its manifest, and a mode; a clone is a link to the template.
+    prepare: |small| {
+        small.clone("vm", &["--strategy", "hardlink", "--read-only"]);
+        damage(&small.template, 12 << 20);
+        damage(&only(&small.store.path.join("layers")).join("data"), 5000);
+        let image: Value =
+            serde_json::from_slice(&fs::read(only(&small.store.path.join("images"))).unwrap()).unwrap();
+        let (_, manifest) = image["manifest_digest"].as_str().unwrap().split_once(':').unwrap();
+        damage(&small.store.path.join("blobs/sha256").join(manifest), 20);
+        fs::set_permissions(small.store.path.join("names"), fs::Permissions::from_mode(0o755)).unwrap();
+    },
+    command: &["verify", "--repair"],
+    undo: forget_quarantine,
+    outcome: Outcome::Mended,
+    points: 25,
+};
+
+pub(crate) const QUARANTINE: Case = Case {
+    // A clone and a name whose records are not believed, a pack, and something that nobody knows.
+    prepare: |small| {
+        image(small);
+        let built = small.store.run(&["build", &PULL.words(small)[1]]);
+        let template = small.store.path.join("templates").join(built);
+        small.store.run(&["import", "other", template.join("rootfs.ext4").to_str().unwrap()]);
+        small.clone("vm", &["--strategy", "qcow2"]);
+        for record in ["names/other.json", "clones/vm/clone.json"] {
+            let mut file = fs::File::options().append(true).open(small.store.path.join(record)).unwrap();
+            file.write_all(b" ").unwrap();
+        }
+        let layers = fs::read_dir(small.store.path.join("layers")).unwrap();
+        let data = layers.map(|layer| layer.unwrap().path().join("data"));
+        let data = data.min_by_key(|data| data.metadata().unwrap().len()).unwrap();
+        damage(&data, 5000);
+        fs::write(small.store.path.join("layers/stray"), "whose?").unwrap();
+    },
+    command: &["verify", "--quarantine"],
+    ..REPAIR
 };

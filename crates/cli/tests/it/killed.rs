@@ -205,3 +205,13 @@ fn collect() {
 fn remove() {
     kill(&cases::REMOVE);
 }
+
+#[test]
+fn repair() {
+    kill(&cases::REPAIR);
+}
+
+#[test]
+fn quarantine() {
+    kill(&cases::QUARANTINE);
+}

@@ -1,6 +1,6 @@
 //! What a command that was stopped has left: each thing as a whole, or not at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -24,6 +24,9 @@ pub(crate) struct Left {
 impl Left {
     /// Whether this is what was there before, or what the command makes, or of each entry one of these.
     pub(crate) fn is_of(&self, outcome: Outcome, before: &Self, made: &Self) -> bool {
+        if outcome == Outcome::Mended {
+            return self.is_mended(before, made);
+        }
         let clone = match outcome {
             Outcome::Sound => true,
             // Moved aside, and not made anew yet.
@@ -32,12 +35,27 @@ impl Left {
         };
         let known = |(path, digest)| [before, made].iter().any(|state| state.files.get(path) == Some(digest));
         let kept = |path| !made.files.contains_key(path) || self.files.contains_key(path);
-        let whole = |path: &String| {
+        clone && self.files.iter().all(known) && before.files.keys().all(kept) && self.is_whole(before, made)
+    }
+
+    /// Whether all that was good is there, and of what was damaged each entry as it was, or as it should be, or not at all.
+    fn is_mended(&self, before: &Self, made: &Self) -> bool {
+        let good = |(path, digest)| made.files.get(path) == Some(digest);
+        let of_damaged =
+            |path: &str| before.files.iter().any(|file| file.0.starts_with(entry(path)) && !good(file));
+        let kept =
+            |(path, digest): (&String, &Sha256)| self.files.get(path) == Some(digest) || of_damaged(path);
+        let known = |(path, digest)| [before, made].iter().any(|state| state.files.get(path) == Some(digest));
+        before.files.iter().all(kept) && self.files.iter().all(known) && self.is_whole(before, made)
+    }
+
+    /// Whether each entry has as many files as one of these says.
+    fn is_whole(&self, before: &Self, made: &Self) -> bool {
+        self.files.keys().all(|path| {
             let entry = entry(path);
             let of_entry = |state: &Self| state.files.keys().filter(|path| path.starts_with(entry)).count();
             [before, made].iter().any(|state| of_entry(state) == of_entry(self))
-        };
-        clone && self.files.iter().all(known) && before.files.keys().all(kept) && self.files.keys().all(whole)
+        })
     }
 }
 
@@ -77,21 +95,46 @@ pub(crate) fn files(directory: &Path) -> BTreeMap<String, Sha256> {
                 directories.extend((!hidden).then_some(path));
                 continue;
             }
-            let is_record = path.extension().is_some_and(|extension| extension == "json");
-            let record = is_record.then(|| serde_json::from_slice::<Value>(&fs::read(&path).unwrap()));
-            let digest = match record {
-                Some(Ok(mut record)) => {
-                    for field in ["created_at", "pulled_at", "strategy", "checksum", "checksums"] {
-                        record.as_object_mut().unwrap().remove(field);
-                    }
-                    sha256(named(&record.to_string()).as_bytes())
-                }
-                _ => sha256_file(&path),
-            };
+            let digest = digest(&path, &named);
             files.insert(named(path.strip_prefix(directory).unwrap().to_str().unwrap()), digest);
         }
     }
     files
+}
+
+/// Of a file, but for what is another each time where it is a record.
+fn digest(path: &Path, named: impl Fn(&str) -> String) -> Sha256 {
+    let is_record = path.extension().is_some_and(|extension| extension == "json");
+    let record = is_record.then(|| serde_json::from_slice::<Value>(&fs::read(path).unwrap()));
+    match record {
+        Some(Ok(mut record)) => {
+            for field in ["created_at", "pulled_at", "strategy", "checksum", "checksums"] {
+                record.as_object_mut().unwrap().remove(field);
+            }
+            sha256(named(&record.to_string()).as_bytes())
+        }
+        _ => sha256_file(path),
+    }
+}
+
+/// What was damaged is in quarantine, or as it was; but a pull replaces a document that it finds damaged.
+pub(crate) fn nothing_lost(small: &Small, before: &Left) {
+    let mut there: BTreeSet<Sha256> = files(&small.directory).into_values().collect();
+    let mut directories = vec![small.store.path.join("quarantine")];
+    while let Some(next) = directories.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else {
+                there.insert(digest(&path, str::to_owned));
+            }
+        }
+    }
+    let is_document = |path: &str| path.starts_with("store/blobs/") && small.directory.join(path).is_file();
+    let is_lost = |(path, digest): &(&String, &Sha256)| !there.contains(digest) && !is_document(path);
+    let lost: Vec<_> = before.files.iter().filter(is_lost).collect();
+    assert!(lost.is_empty(), "{lost:?}");
 }
 
 /// The ids of snapshots, and what they are called here.
@@ -120,10 +163,10 @@ pub(crate) fn verified(store: &Store, what: &str) {
 pub(crate) fn look_if_any(small: &Small, case: &Case, what: &str) -> Left {
     templates_are_whole(small, what);
     // What is damaged is so on purpose.
-    if case.outcome != Outcome::NewOrDamaged {
+    if !matches!(case.outcome, Outcome::NewOrDamaged | Outcome::Mended) {
         verified(&small.store, what);
     }
-    if case.outcome == Outcome::Whole {
+    if case.outcome.is_of_files() {
         return Left { clone: None, files: files(&small.directory) };
     }
     Left { clone: clone(small, case, what), files: BTreeMap::new() }
@@ -159,10 +202,13 @@ pub(crate) fn look(small: &Small, case: &Case, what: &str) -> Left {
     let contents = left.clone;
     let damaged = case.outcome == Outcome::NewOrDamaged && !matches!(contents, Some(Some(_)));
     assert!(!damaged, "{what}: {contents:?}");
+    if case.outcome == Outcome::Mended {
+        verified(&small.store, what);
+    }
     let record = small.record("vm");
     assert_eq!(record.as_ref().and_then(|record| record.get("growing_to_bytes")), None, "{what}");
     let clones = small.clones();
-    if case.outcome != Outcome::Whole {
+    if !case.outcome.is_of_files() {
         assert_eq!(clones.len(), usize::from(contents.is_some()), "{what}: {clones:?}");
     }
     if let (Some(clone), Some(record)) = (clones.first(), record) {

@@ -69,14 +69,22 @@ impl Store {
         self.pull_for_use(&name, &PullOptions { platform: Some(platform), ..options.clone() }, progress)
     }
 
-    /// The images, as far as their records can be read, that a document or pack is of.
+    /// The images that a document or pack is of.
     fn images_with(&self, item: &Item) -> Result<Vec<ImageRecord>, Error> {
         let has = |image: &ImageRecord| match item {
             Item::Blob(digest) => [image.manifest_digest, image.config_digest].contains(digest),
             Item::Entry(_, name) => image.layers.iter().any(|layer| *name == layer.diff_id.into()),
             _ => false,
         };
-        let images = self.directory.each_record::<ImageRecord>(RecordArea::Images)?;
-        Ok(images.into_iter().filter_map(|(_, image)| image.ok()).filter(has).collect())
+        let mut images = Vec::new();
+        let mut unread = None;
+        for (_, image) in self.directory.each_record::<ImageRecord>(RecordArea::Images)? {
+            match image {
+                Ok(image) => images.extend(Some(image).filter(has)),
+                Err(error) => unread = Some(error),
+            }
+        }
+        // It may be of the one that cannot be read.
+        unread.filter(|_| images.is_empty()).map_or(Ok(images), |error| Err(error.into()))
     }
 }

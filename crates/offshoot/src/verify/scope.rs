@@ -96,16 +96,20 @@ impl Store {
             Ok(image) => image.canonical().map_err(Error::image_name(&image))?,
             Err(_) => name.to_owned(),
         };
+        // Of the names of its records on all platforms.
+        let beginning = EntryName::encode(&format!("{canonical} "));
         let mut items = Vec::new();
         for listed in names(&self.path().join(RecordArea::Images.directory()))? {
             let Some(entry) = listed.text.strip_suffix(".json").and_then(EntryName::listed) else { continue };
-            // One that cannot be read may be of any image; it is found when all are looked at.
-            let Ok(Some(record)) = self.directory.record::<ImageRecord>(RecordArea::Images, &entry) else {
-                continue;
+            let record = match self.directory.record::<ImageRecord>(RecordArea::Images, &entry) {
+                Ok(Some(record)) if record.reference == canonical => record,
+                // Whoever looks at it says what is wrong. Of one with a shortened name it is not known whose it is.
+                Err(_) if entry.as_str().starts_with(beginning.as_str()) => {
+                    items.push(Item::Record(RecordArea::Images, entry));
+                    continue;
+                }
+                _ => continue,
             };
-            if record.reference != canonical {
-                continue;
-            }
             items.push(Item::Record(RecordArea::Images, entry));
             for digest in [record.manifest_digest, record.config_digest] {
                 if self.directory.has_blob(digest)? {

@@ -84,12 +84,13 @@ impl Check<'_> {
         self.item_if_there(item)
     }
 
-    /// What is wrong with a thing; nothing with one that has gone.
+    /// What is wrong with a thing; nothing with one that has gone, which a collection may take while it is looked at.
     pub(super) fn item_if_there(&self, item: &Item) -> Result<Vec<Finding>, Error> {
+        let found = self.item(item)?;
         let is_gone = std::fs::symlink_metadata(item.path(self.store))
             .is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
         // A store is never without its own files.
         let is_own = matches!(item, Item::Format | Item::Directory(_));
-        if is_gone && !is_own { Ok(Vec::new()) } else { self.item(item) }
+        Ok(if is_gone && !is_own { Vec::new() } else { found })
     }
 }

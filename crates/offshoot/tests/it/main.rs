@@ -9,6 +9,7 @@ mod collecting_beside;
 mod collecting_model;
 mod collecting_oddities;
 mod collecting_races;
+mod contradictions;
 mod damage;
 mod diagnosing;
 mod image;

@@ -6,10 +6,10 @@ use offshoot_store::{Area, Durability, Lease, RecordArea};
 
 use super::check::Item;
 use super::contents;
-use super::mend::Outcome;
+use super::mend::{Mended, Outcome};
 use super::reading::Reading;
 use super::set_aside::identity;
-use super::{Depth, Finding};
+use super::{Depth, Finding, Subject};
 use crate::build::seal;
 use crate::disk::Sharing;
 use crate::progress::Event;
@@ -17,13 +17,15 @@ use crate::records::{self, CloneRecord, ImageRecord, TemplateRecord};
 use crate::{Damage, Derivation, Error, Progress, PullOptions, Store, Strategy, TemplateId, VmId};
 
 impl Store {
-    /// A template's disk, from the layers that its record names; it must come out with the checksums that it had.
+    /// A template's disk, from the layers that its record names; it must come out with the checksums that it had. Also
+    /// says of which clones the links could not be made anew.
     pub(super) fn build_again(
         &self,
         id: &str,
         finding: &Finding,
         options: &PullOptions,
         progress: &dyn Progress,
+        unlinked: &mut Vec<Mended>,
     ) -> Result<Option<Outcome>, Error> {
         let no_record = || Error::NotFound { what: "record of template", name: id.to_owned() };
         let id: TemplateId = id.parse().map_err(|_| no_record())?;
@@ -33,6 +35,9 @@ impl Store {
         let (Some(derivation), Some(image)) = (record.derivation(), &record.image) else {
             return Err(Error::NoSource { id });
         };
+        if !self.found_now(&finding.item, Depth::Full, progress)?.iter().any(Finding::is_damage) {
+            return Ok(None);
+        }
         let _packs = self.packs_again(derivation, options, progress)?;
         let staging = self.directory.stage()?;
         let staged = staging.path().join(records::DISK);
@@ -58,11 +63,16 @@ impl Store {
             replaced
         };
         progress.event(Event::BuildFinished { reused: false });
-        for (_, clone) in self.directory.each_entry_record(Area::Clones, records::CLONE_RECORD)? {
-            if let Ok(Some(CloneRecord { vm_id, strategy: Strategy::Hardlink, template, .. })) = clone
+        // A clone that is not linked is found by the next look, and linked by the next repair.
+        let clones = self.directory.each_entry_record(Area::Clones, records::CLONE_RECORD);
+        for (_, clone) in clones.into_iter().flatten() {
+            if let Ok(Some(CloneRecord { vm_id, strategy: Strategy::Hardlink, template, format, .. })) = clone
                 && template.id == id
+                && let Err(error) = self.link_to(&vm_id, id, replaced)
             {
-                self.link_to(&vm_id, id, replaced)?;
+                let path = self.clone_disk(&vm_id, format);
+                let subject = Subject::Clone(vm_id.to_string());
+                unlinked.push(Mended { subject, path, outcome: Outcome::Left(error) });
             }
         }
         Ok(Some(Outcome::BuiltAgain))

@@ -40,7 +40,7 @@ pub enum Outcome {
     LinkedAgain,
     /// It was moved there, with the reason beside it.
     SetAside(PathBuf),
-    /// It could not be mended, and is where it was.
+    /// It could not be mended, and is as it was; only after a failed sync it may have been mended all the same.
     Left(Error),
 }
 
@@ -51,8 +51,7 @@ impl Store {
     ///
     /// A template that clones stand on is replaced in one rename by one with the same bytes as it had at first: a VM that
     /// runs keeps the file it has open, and finds the good one when it starts again. What a clone that is a copy may
-    /// have copied of the damage, nobody can tell. Each thing is looked at again first, under its lock: what others have made
-    /// right meanwhile, or is gone, is not touched. What is not in the outcomes was left as it is.
+    /// have copied of the damage, nobody can tell. Each thing is looked at again first: what others have made right meanwhile, or is gone, is not touched. What is not in the outcomes was left as it is.
     ///
     /// ```
     /// # use offshoot::*;
@@ -100,7 +99,7 @@ impl Store {
                 Subject::Image(_) if finding.lacks_document() => {
                     self.fetch_documents(finding, options, progress)
                 }
-                Subject::Template(id) => self.build_again(id, finding, options, progress),
+                Subject::Template(id) => self.build_again(id, finding, options, progress, &mut mended),
                 Subject::Digest(_) => self.forget(finding, progress),
                 Subject::Clone(vm) if finding.is_no_link() => self.link_again(vm, progress),
                 _ => continue,

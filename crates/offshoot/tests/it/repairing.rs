@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use offshoot::{
@@ -12,7 +12,7 @@ use offshoot::{
 use offshoot_testkit::oracle;
 
 use crate::image::{names, sample_of, stamps};
-use crate::verifying::{everything, flip, known_files, verify};
+use crate::verifying::{Everything, everything, flip, known_files, verify};
 
 fn repair(store: &Store) -> Vec<(Subject, Outcome)> {
     let mended = store.repair(&verify(store), &PullOptions::default(), &Quiet).unwrap();
@@ -198,6 +198,32 @@ impl Progress for NoKey {
     }
 }
 
+/// Repairs the template, and changes the clone that is a link to it at the moment when that is to be linked again: somebody
+/// has its key, and takes his time.
+fn change_while_linking(
+    all: &Everything,
+    progress: &dyn Progress,
+    change: impl FnOnce(&Path),
+) -> Vec<Mended> {
+    flip(&all.template, 8_000_000);
+    let report = verify(&all.store);
+    let key = all.store.path().join("locks/clones-linked");
+    let held = File::create(&key).unwrap();
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    std::thread::scope(|scope| {
+        let repaired = scope.spawn(|| all.store.repair(&report, &PullOptions::default(), progress).unwrap());
+        while !is_waited_for(&held) && !repaired.is_finished() {
+            std::thread::yield_now();
+        }
+        let keys = names(&all.store, "locks");
+        assert_eq!(keys, ["clones-linked"]);
+        change(&all.store.path().join("clones/linked"));
+        fs::remove_file(&key).unwrap();
+        drop(held);
+        repaired.join().unwrap()
+    })
+}
+
 /// Nobody who holds a key waits for another: the key of a template is not held while packs are made or clones are linked.
 #[test]
 fn a_template_is_not_locked_while_others_are_waited_for() {
@@ -205,42 +231,49 @@ fn a_template_is_not_locked_while_others_are_waited_for() {
     for pack in names(&all.store, "layers") {
         fs::remove_dir_all(all.store.path().join("layers").join(pack)).unwrap();
     }
-    flip(&all.template, 8_000_000);
     let no_key = NoKey { locks: all.store.path().join("locks"), events: AtomicUsize::new(0) };
-    // Somebody changes a clone that is a link to the template, and takes his time.
-    let locks = all.store.path().join("locks");
-    let key = locks.join("clones-linked");
-    let held = File::create(&key).unwrap();
-    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).unwrap();
-    let linked = all.store.path().join("clones/linked");
-    std::thread::scope(|scope| {
-        let repaired = scope.spawn(|| {
-            let mended = all.store.repair(&verify(&all.store), &PullOptions::default(), &no_key).unwrap();
-            assert!(matches!(mended[0].outcome, Outcome::BuiltAgain), "{mended:?}");
-        });
-        while !is_waited_for(&held) && !repaired.is_finished() {
-            std::thread::yield_now();
-        }
-        let keys = names(&all.store, "locks");
-        assert!(keys.iter().all(|key| !key.starts_with("templates-")), "{keys:?}");
+    let mended = change_while_linking(&all, &no_key, |linked| {
         // It is a copy now, which its VM has written.
-        fs::remove_dir_all(&linked).unwrap();
-        fs::create_dir(&linked).unwrap();
-        fs::set_permissions(&linked, Permissions::from_mode(0o700)).unwrap();
-        let copy = all.store.path().join("clones/copy");
-        let record = fs::read_to_string(copy.join("clone.json")).unwrap();
+        let record = fs::read_to_string(linked.with_file_name("copy/clone.json")).unwrap();
         let mut record: serde_json::Value = serde_json::from_str(&record).unwrap();
         record["vm_id"] = "linked".into();
         record.as_object_mut().unwrap().remove("checksum");
         fs::write(linked.join("clone.json"), record.to_string()).unwrap();
-        fs::set_permissions(linked.join("clone.json"), Permissions::from_mode(0o600)).unwrap();
+        fs::remove_file(linked.join("rootfs.ext4")).unwrap();
         fs::write(linked.join("rootfs.ext4"), b"what the VM wrote").unwrap();
-        fs::remove_file(&key).unwrap();
-        drop(held);
-        repaired.join().unwrap();
     });
+    assert!(matches!(mended.as_slice(), [Mended { outcome: Outcome::BuiltAgain, .. }]), "{mended:?}");
     assert!(no_key.events.into_inner() >= 4);
-    assert_eq!(fs::read(linked.join("rootfs.ext4")).unwrap(), b"what the VM wrote");
+    let linked = all.store.path().join("clones/linked/rootfs.ext4");
+    assert_eq!(fs::read(linked).unwrap(), b"what the VM wrote");
+}
+
+/// A template that is right is not said to be left because a clone of it is.
+#[test]
+fn a_clone_that_cannot_be_linked_is_told_apart() {
+    let all = everything();
+    let disk = all.store.path().join("clones/linked/rootfs.ext4");
+    let before = disk.metadata().unwrap().ino();
+    let mended = change_while_linking(&all, &Quiet, |linked| {
+        fs::write(linked.join("clone.json"), "{").unwrap();
+    });
+    let [clone, template] = mended.as_slice() else { panic!("{mended:?}") };
+    assert!(matches!(clone.outcome, Outcome::Left(Error::Store(_))), "{mended:?}");
+    assert_eq!((&clone.subject, &clone.path), (&Subject::Clone("linked".to_owned()), &disk));
+    assert!(matches!(template.outcome, Outcome::BuiltAgain), "{mended:?}");
+    assert_eq!(disk.metadata().unwrap().ino(), before);
+}
+
+/// A template that others have made right is not built once more.
+#[test]
+fn what_is_right_by_now_is_not_built_again() {
+    let all = everything();
+    flip(&all.template, 8_000_000);
+    let report = verify(&all.store);
+    flip(&all.template, 8_000_000);
+    let before = stamps(&all.template).0;
+    let mended = all.store.repair(&report, &PullOptions::default(), &Quiet).unwrap();
+    assert!(mended.is_empty() && stamps(&all.template).0 == before, "{mended:?}");
 }
 
 /// Whether somebody waits for a lock on a file, as the kernel says.

@@ -95,7 +95,7 @@ pub(crate) fn files(directory: &Path) -> BTreeMap<String, Sha256> {
                 directories.extend((!hidden).then_some(path));
                 continue;
             }
-            let digest = digest(&path, &named);
+            let digest = digest(&path, named);
             files.insert(named(path.strip_prefix(directory).unwrap().to_str().unwrap()), digest);
         }
     }

@@ -114,7 +114,8 @@ impl KeyLock {
     pub(crate) fn take(path: PathBuf) -> Result<Option<Self>, Error> {
         let file = Self::open(&path)?;
         let taken = flock(&file, FlockOperation::NonBlockingLockExclusive, &path)? && is_at(&file, &path)?;
-        Ok(taken.then_some(Self { path, _file: file }))
+        // Made only of what is held: to drop one removes its file.
+        Ok(if taken { Some(Self { path, _file: file }) } else { None })
     }
 
     fn open(path: &Path) -> Result<File, Error> {

@@ -58,3 +58,17 @@ fn a_disk_stays_locked_when_another_handle_on_it_is_closed() {
     drop(locked);
     assert!(lock_disk(&open()).unwrap());
 }
+
+#[test]
+fn who_tries_for_a_lock_leaves_it_to_its_holder() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = StoreDir::open(directory.path()).unwrap();
+    let name = EntryName::encode("vm");
+    let held = store.lock_key(Area::Clones, &name).unwrap();
+    for _ in 0..2 {
+        assert!(store.try_lock_key(Area::Clones, &name).unwrap().is_none());
+    }
+    drop(held);
+    assert!(store.try_lock_key(Area::Clones, &name).unwrap().is_some());
+    assert_eq!(std::fs::read_dir(directory.path().join("locks")).unwrap().count(), 0);
+}

@@ -313,6 +313,36 @@ fn what_fails_is_told_to_programs_with_its_cause() {
     assert!(small.store.made().iter().all(|made| !made.contains("tmp/")), "{:?}", small.store.made());
 }
 
+/// What was taken out of sight, and may be back when the power fails, is not emptied.
+#[test]
+fn what_is_not_gone_for_good_stays_whole() {
+    if !oracle::available(&["strace"]) {
+        return;
+    }
+    let directory = offshoot_testkit::scratch_directory();
+    let small = with_garbage(directory.path());
+    let templates = small.store.path.join("templates");
+    let injection = ["-P", templates.to_str().unwrap(), "-e", "inject=fsync,fdatasync:error=EIO"];
+    let (done, code) = gc_with(&small.store, &directory.path().join("trace"), &injection);
+    assert_eq!(code, Some(1), "{done}");
+    let failed: Vec<_> =
+        done["entries"].as_array().unwrap().iter().filter(|entry| entry["state"] == "failed").collect();
+    assert!(!failed.is_empty(), "{done}");
+    for entry in &failed {
+        assert_eq!(entry["what"], "template", "{done}");
+        let error = entry["error"].as_str().unwrap();
+        assert!(error.contains("/templates: ") && error.contains("Input/output error"), "{error}");
+    }
+    let kept = fs::read_dir(small.store.path.join("tmp")).unwrap();
+    let whole = kept.filter(|kept| {
+        let path = kept.as_ref().unwrap().path();
+        path.join("rootfs.ext4").is_file() && path.join("template.json").is_file()
+    });
+    assert_eq!(whole.count(), failed.len());
+    json(&small.store, &AT_ONCE);
+    assert_eq!(fs::read_dir(small.store.path.join("tmp")).unwrap().count(), 0);
+}
+
 #[test]
 fn what_becomes_unreadable_meanwhile_is_told() {
     if !oracle::available(&["strace"]) {

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use offshoot::{
-    Clone, CloneOptions, Collectable, CollectionOptions, CollectionOutcome, CollectionReason, Digest,
-    ErrorKind, KeptReason, Strategy,
+    Clone, CloneOptions, Collectable, CollectionOptions, CollectionOutcome, CollectionReason, Digest, Error,
+    ErrorKind, KeepFree, KeptReason, Store, Strategy, Template,
 };
 use offshoot_testkit::oracle;
 
@@ -243,4 +243,67 @@ fn the_digest_of_a_disk_goes_with_the_disk() {
     drop(held);
     assert!(matches!(kept(&plan), CollectionOutcome::Removed));
     assert!(names(&store, "digests").is_empty());
+}
+
+/// Whose record cannot be read, or lies in quarantine, has its packs all the same, also where room is wanted.
+#[test]
+fn packs_of_what_cannot_be_read_or_is_set_aside_stay() {
+    type Spoil = fn(&Store, &Template, &CloneOptions);
+    let cases: [(&str, KeptReason, Spoil); 3] = [
+        ("clone", KeptReason::Unjudged, |store, template, options| {
+            let clone = store.clone_template(template, &vm("a"), options).unwrap();
+            fs::write(clone.path.with_file_name("clone.json"), "{").unwrap();
+        }),
+        ("image", KeptReason::Unjudged, |store, _, _| {
+            let image = store.path().join("images").join(&names(store, "images")[0]);
+            fs::write(image, "{").unwrap();
+            names(store, "templates").iter().for_each(|template| {
+                fs::remove_dir_all(store.path().join("templates").join(template)).unwrap();
+            });
+        }),
+        ("quarantine", KeptReason::Cloned, |store, template, options| {
+            let clone = store.clone_template(template, &vm("a"), options).unwrap();
+            fs::remove_file(&clone.path).unwrap();
+            let options = CloneOptions { recreate: true, ..options.clone() };
+            store.clone_template(template, &vm("a"), &options).unwrap();
+            store.release(&vm("a")).unwrap();
+        }),
+    ];
+    for (what, reason, spoil) in cases {
+        let Fixture { directory, store, template } = fixture();
+        let file = directory.path().join("injected");
+        fs::write(&file, "of this VM alone").unwrap();
+        let injection = format!("{}:/etc/injected", file.display()).parse().unwrap();
+        let options = CloneOptions { injections: vec![injection], ..CloneOptions::default() };
+        spoil(&store, &template, &options);
+        drop(template);
+        let before = names(&store, "layers").len();
+        for keep_free in [None, Some(KeepFree::Percent(100))] {
+            let plan = store.plan_collection(&CollectionOptions { keep_free, ..AT_ONCE }).unwrap();
+            let packs = |it: &Collectable| *it == Collectable::Pack;
+            assert!(!plan.entries.iter().any(|entry| packs(&entry.what)), "{what}: {:?}", plan.entries);
+            let kept = plan.kept.iter().filter(|kept| packs(&kept.what) && kept.reason == reason);
+            assert!(kept.map(|kept| kept.count).sum::<usize>() >= 1, "{what}: {:?}", plan.kept);
+            store.collect(&plan).unwrap();
+        }
+        assert_eq!(names(&store, "layers").len(), before, "{what}");
+    }
+}
+
+#[test]
+fn a_template_whose_record_is_anothers_is_not_judged() {
+    let Fixture { directory: _directory, store, template } = fixture();
+    let directory = template.path.parent().unwrap().to_owned();
+    let other = directory.with_file_name("1".repeat(64));
+    fs::create_dir(&other).unwrap();
+    fs::copy(directory.join("template.json"), other.join("template.json")).unwrap();
+    drop(template);
+    let plan = store.plan_collection(&AT_ONCE).unwrap();
+    assert!(
+        matches!(&plan.problems[..], [Error::NoRecord { path }] if *path == other),
+        "{:?}",
+        plan.problems
+    );
+    assert!(plan.entries.is_empty(), "{:?}", plan.entries);
+    assert!(plan.kept.iter().any(|kept| kept.reason == KeptReason::Unjudged), "{:?}", plan.kept);
 }

@@ -299,3 +299,32 @@ fn what_only_a_dead_session_needs_goes_with_it() {
         assert!(names(&store, part).is_empty(), "{part}");
     }
 }
+
+#[test]
+fn a_dead_sessions_clone_is_looked_at_again() {
+    let Fixture { directory: _directory, store, template } = fixture();
+    let options = CloneOptions::default();
+    let outcome = |plan: &offshoot::CollectionPlan| {
+        let clones = store.collect(plan).unwrap().entries.into_iter();
+        clones.filter(|it| it.entry.what == Collectable::Clone).map(|it| it.outcome).next().unwrap()
+    };
+    let clone = store.clone_template(&template, &vm("a"), &options).unwrap();
+    of_a_dead_session(&clone);
+    let plan = store.plan_collection(&AT_ONCE).unwrap();
+    // Somebody is at work on it.
+    let key = store.path().join("locks/clones-a");
+    let working = fs::File::create(&key).unwrap();
+    working.lock().unwrap();
+    assert!(matches!(outcome(&plan), CollectionOutcome::Kept(KeptReason::InUse)));
+    drop(working);
+    fs::remove_file(key).unwrap();
+    // It is released, and its id is somebody else's.
+    store.release(&vm("a")).unwrap();
+    assert!(matches!(outcome(&plan), CollectionOutcome::Gone));
+    store.clone_template(&template, &vm("a"), &options).unwrap();
+    assert!(matches!(outcome(&plan), CollectionOutcome::Kept(KeptReason::NotReleased)));
+    store.release(&vm("a")).unwrap();
+    let session = store.clone_for_session(&template, &vm("a"), &options).unwrap();
+    assert!(matches!(outcome(&plan), CollectionOutcome::Kept(KeptReason::InUse)));
+    assert!(session.path.exists());
+}

@@ -84,6 +84,36 @@ fn who_waits_for_what_goes_finds_nothing_or_the_next() {
     }
 }
 
+/// Whoever waited for the claim of something that went has none on what took its place.
+#[test]
+fn a_claim_is_never_on_what_came_later() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = StoreDir::open(directory.path()).unwrap();
+    for _ in 0..100 {
+        drop(publish(&store, "first"));
+        let Claimed::Free(first) = store.claim(Area::Templates, &name()).unwrap() else { panic!("in use") };
+        let waiting = AtomicBool::new(false);
+        let second = std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                waiting.store(true, Ordering::SeqCst);
+                store.claim_after_others(Area::Templates, &name()).unwrap()
+            });
+            while !waiting.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            let retired = first.retire(&store).unwrap();
+            let second = publish(&store, "second");
+            drop(retired);
+            let claimed = waiter.join().unwrap();
+            assert!(!matches!(claimed, Claimed::Free(_)), "the second one is in use");
+            second
+        });
+        drop(second);
+        let Claimed::Free(second) = store.claim(Area::Templates, &name()).unwrap() else { panic!("in use") };
+        second.retire(&store).unwrap().discard().unwrap();
+    }
+}
+
 #[test]
 fn of_two_who_publish_both_have_a_lease_on_the_first() {
     let directory = tempfile::tempdir().unwrap();

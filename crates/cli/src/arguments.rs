@@ -8,6 +8,7 @@ use offshoot::{
 
 use crate::creds::CredsParser;
 use crate::duration::duration;
+use crate::examples;
 use crate::render::vmm::Vmm;
 use crate::size::{Size, keep_free};
 
@@ -15,9 +16,10 @@ use crate::size::{Size, keep_free};
 ///
 /// Turns a container image into a bootable ext4 root disk, and gives every VM a private copy-on-write copy of it.
 #[derive(Debug, Parser)]
-#[command(name = "offshoot", version, after_help = EXAMPLES, after_long_help = LONG_EXAMPLES)]
+#[command(name = "offshoot", version, after_help = examples::SHORT, after_long_help = examples::LONG)]
 pub(crate) struct Arguments {
-    /// The store's directory [default: /var/lib/offshoot for root, else $XDG_DATA_HOME/offshoot]
+    /// The store's directory [default: /var/lib/offshoot for root, else $XDG_DATA_HOME/offshoot or
+    /// ~/.local/share/offshoot]
     #[arg(long, global = true, env = "OFFSHOOT_STORE", value_name = "DIR", help_heading = "Everywhere")]
     pub(crate) store: Option<PathBuf>,
     /// How results are printed
@@ -35,48 +37,6 @@ pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
-
-const EXAMPLES: &str = "\
-Examples:
-  offshoot build oci:images:dev -o dev.ext4
-  offshoot clone oci:images:dev vm-1
-  offshoot demo
-
-See 'offshoot --help' for image names and exit codes.";
-
-const LONG_EXAMPLES: &str = "\
-Images:
-  REFERENCE                in a registry, by Docker's rules: alpine, registry.example.com/app:1.2
-                           (docker://REFERENCE where a template has the same name)
-  oci:DIR[:TAG]            an OCI image layout
-  oci-archive:FILE[:TAG]   the same in a tar; '-' is standard input
-  docker-archive:FILE[:TAG]  what 'docker save' writes; '-' is standard input
-  docker-daemon:NAME       in the local Docker
-  containers-storage:NAME  where podman and buildah keep images
-  dockerfile:DIR           built by buildah, when the directory has changed
-  tar:FILE                 a root filesystem in a tar, plain, gzip or zstd; '-' is standard input
-  dir:DIR                  a root filesystem in a directory
-  scratch:                 nothing: an empty filesystem
-
-Exit codes:
-  0 done   1 failure   2 usage   3 not found   4 conflict   5 integrity   6 no space
-  7 authentication   8 unsupported on this host or by this version   130 interrupted
-
-Examples:
-  offshoot clone alpine vm-0
-  offshoot build oci:images:dev -o dev.ext4
-  offshoot unpack alpine ./rootfs
-  offshoot build scratch: --size 10G -o data.ext4
-  offshoot build dir:./rootfs --name base --inject ./init:/sbin/init:0755
-  offshoot clone oci:images:dev vm-1
-  offshoot clone base vm-2 --size 8G --format json
-  offshoot clone base vm-3 --strategy qcow2 --print cloud-hypervisor
-  offshoot grow vm-1 16G
-  offshoot snapshot vm-1 installed
-  offshoot reset vm-1
-  offshoot release vm-1 vm-2 vm-3
-  offshoot remove installed
-  offshoot gc --dry-run";
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -103,12 +63,16 @@ pub(crate) enum ProgressMode {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Fetch, verify and pack an image; prints the manifest's digest
+    #[command(after_help = examples::PULL)]
     Pull(PullArguments),
     /// Make an image's template; prints its id, or FILE with -o
+    #[command(after_help = examples::BUILD)]
     Build(BuildArguments),
     /// Give a VM its own copy of a template; prints the disk's path
+    #[command(after_help = examples::CLONE)]
     Clone(CloneArguments),
     /// Make a VM's disk and its filesystem larger; the VM must be stopped; prints the disk's path
+    #[command(after_help = examples::GROW)]
     Grow {
         /// Whose disk
         vm: VmId,
@@ -118,11 +82,13 @@ pub(crate) enum Command {
         resize2fs: Resize2fsArgument,
     },
     /// Give a VM the disk back that it was cloned with; the VM must be stopped; prints the disk's path
+    #[command(after_help = examples::RESET)]
     Reset {
         /// Whose disk
         vm: VmId,
     },
     /// Make a template of a VM's disk as it is now; the VM must be stopped; prints the template's id
+    #[command(after_help = examples::SNAPSHOT)]
     Snapshot {
         /// Whose disk
         vm: VmId,
@@ -130,6 +96,7 @@ pub(crate) enum Command {
         name: TemplateName,
     },
     /// Adopt a ready-made ext4 filesystem as a template; prints its id
+    #[command(after_help = examples::IMPORT)]
     Import {
         /// The template's name; one that stands for another template moves to this one
         name: TemplateName,
@@ -137,6 +104,7 @@ pub(crate) enum Command {
         file: PathBuf,
     },
     /// Write an image's root filesystem into a directory; prints its path
+    #[command(after_help = examples::UNPACK)]
     Unpack {
         /// A template's name or id, or an image
         #[arg(value_name = "IMAGE|NAME|ID")]
@@ -150,20 +118,21 @@ pub(crate) enum Command {
         source: SourceArguments,
     },
     /// Remove VMs' clones; those that are not there are released already
+    #[command(after_help = examples::RELEASE)]
     Release {
         /// The VMs
         #[arg(required = true, value_name = "VM")]
         vms: Vec<VmId>,
     },
     /// Remove templates' names, templates, or images; what clones stand on is refused
-    #[command(after_help = REMOVE_HELP)]
+    #[command(after_help = examples::REMOVE)]
     Remove {
         /// A template's name (its last one takes the template with it) or id, or an image
         #[arg(required = true, value_name = "NAME|ID|IMAGE")]
         names: Vec<String>,
     },
     /// Remove what nobody needs any more, and what can be made again where room is wanted; prints what, and why
-    #[command(after_help = GC_HELP)]
+    #[command(after_help = examples::GC)]
     Gc(GcArguments),
     /// List the images in the store
     Images,
@@ -172,21 +141,25 @@ pub(crate) enum Command {
     /// List the clones in the store
     Clones,
     /// Show what the store takes of its disk; with -v also each pack, template and clone
+    #[command(after_help = examples::DF)]
     Df,
     /// Show all about a template, clone or image, as JSON
+    #[command(after_help = examples::INSPECT)]
     Inspect {
         /// A template's name or id, a VM, or an image
         name: String,
     },
     /// Say what in the store is not as it was written: all of it, or what is named
-    #[command(after_help = VERIFY_EXAMPLES)]
+    #[command(after_help = examples::VERIFY)]
     Verify(VerifyArguments),
     /// Try what this host can do for a store, and say what is missing; nothing is left behind
+    #[command(after_help = examples::DOCTOR)]
     Doctor {
         #[command(flatten)]
         resize2fs: Resize2fsArgument,
     },
     /// Keep credentials for a registry, once it has taken them
+    #[command(after_help = examples::LOGIN)]
     Login {
         /// The registry, like registry.example.com:5000
         registry: RegistryHost,
@@ -207,6 +180,7 @@ pub(crate) enum Command {
         hosts_dir: Vec<PathBuf>,
     },
     /// Forget the credentials for a registry
+    #[command(after_help = examples::LOGOUT)]
     Logout {
         /// The registry
         registry: RegistryHost,
@@ -221,39 +195,26 @@ pub(crate) enum Command {
         directory: Option<PathBuf>,
     },
     /// Print a shell's completions
+    #[command(after_help = examples::COMPLETIONS)]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page, or write all of them into DIR
+    /// Print the manual page, or write all of them into DIRECTORY
+    #[command(after_help = examples::MAN)]
     Man {
         /// Where to write all pages
         directory: Option<PathBuf>,
     },
 }
 
-const REMOVE_HELP: &str = "\
-An image's packs and templates stay until 'offshoot gc' finds that nothing refers to them.
-
-Examples:
-  offshoot remove base
-  offshoot remove docker://alpine";
-
-const GC_HELP: &str = "\
-What is in use, named, needed by a clone or an image, or was used within the grace period stays.
-Exit code 5: a record cannot be read, and all that it might speak of was kept. 6: not so much can be freed.
-
-Examples:
-  offshoot gc --dry-run
-  offshoot gc
-  offshoot gc --keep-free 20%";
-
 #[derive(Debug, Args)]
 pub(crate) struct GcArguments {
     /// Only print what would go
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,
-    /// Also evict packs and templates that can be made again, least recently used first, until so much is free
+    /// Also evict packs and templates that can be made again, least recently used first, until so much of the disk is free,
+    /// like 20G or 20%
     #[arg(long, value_name = "SIZE|%", value_parser = keep_free)]
     pub(crate) keep_free: Option<KeepFree>,
     /// Keep what was used less long ago than that, like 30s, 10m, 1h or 7d
@@ -263,15 +224,6 @@ pub(crate) struct GcArguments {
     #[arg(long)]
     pub(crate) quarantine: bool,
 }
-
-const VERIFY_EXAMPLES: &str = "\
-Examples:
-  offshoot verify                    # every bit of blobs, packs, templates and records
-  offshoot verify --quick            # records, sizes, modes and headers alone
-  offshoot verify base vm-1          # a template; a clone and its template
-  offshoot verify --repair --quarantine
-
-It exits with 5 where something is wrong, or still is, a line for each finding.";
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArguments {
@@ -367,7 +319,8 @@ pub(crate) struct CloneArguments {
     /// The disk's size, like 8G: its filesystem is grown to it [default: the template's]
     #[arg(long, value_name = "SIZE")]
     pub(crate) size: Option<Size>,
-    /// How; auto is a reflink, and a copy where the filesystem cannot
+    /// How: a reflink shares blocks, qcow2 is an overlay, a hardlink shares the whole file (with --read-only), a copy keeps
+    /// holes; auto is a reflink, and a copy where the filesystem cannot
     #[arg(
         long,
         value_parser = strategy,
@@ -408,7 +361,8 @@ pub(crate) struct CloneArguments {
 /// For filesystems that were not made here.
 #[derive(Debug, Args)]
 pub(crate) struct Resize2fsArgument {
-    /// What grows filesystems with features that are not known here
+    /// What grows filesystems with features that are not known here: a path, or a name that is looked for in PATH and
+    /// where system programs are
     #[arg(
         long = "resize2fs",
         env = "MICROVM_RESIZE2FS_BIN",
@@ -445,13 +399,13 @@ fn strategy(text: &str) -> Result<StrategyArgument, String> {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
 pub(crate) struct LimitArguments {
-    /// The most that a layer may decompress to
+    /// The most that a layer may decompress to [default: 128G]
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_layer_size: Option<Size>,
-    /// The most entries that a layer may have
+    /// The most entries that a layer may have [default: 8388608]
     #[arg(long, value_name = "COUNT")]
     pub(crate) max_layer_entries: Option<u64>,
-    /// The most memory that a layer's entries may take: paths, link targets, attributes
+    /// The most memory that a layer's entries may take: paths, link targets, attributes [default: 512M]
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_layer_index: Option<Size>,
 }

@@ -6,6 +6,7 @@ mod command;
 mod creds;
 mod demo;
 mod duration;
+mod examples;
 mod exit;
 mod progress;
 mod render;

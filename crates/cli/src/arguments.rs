@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use offshoot::{
@@ -246,6 +247,7 @@ pub(crate) struct VerifyArguments {
 #[derive(Debug, Args)]
 pub(crate) struct PullArguments {
     /// The image: a reference, or a transport and what it needs (see 'offshoot --help')
+    #[arg(value_parser = parsed::<ImageName>)]
     pub(crate) image: ImageName,
     #[command(flatten)]
     pub(crate) source: SourceArguments,
@@ -255,7 +257,7 @@ pub(crate) struct PullArguments {
 #[derive(Debug, Args)]
 pub(crate) struct SourceArguments {
     /// Which image of an index [default: the host's]
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = parsed::<Platform>)]
     pub(crate) platform: Option<Platform>,
     #[command(flatten)]
     pub(crate) registry: RegistryArguments,
@@ -303,7 +305,7 @@ pub(crate) struct BuildArguments {
     #[arg(long)]
     pub(crate) no_journal: bool,
     /// Put a file or directory of this host into the image, owned by root; may be repeated
-    #[arg(long, value_name = "SRC:DST[:MODE[:UID:GID]]")]
+    #[arg(long, value_name = "SRC:DST[:MODE[:UID:GID]]", value_parser = parsed::<Injection>)]
     pub(crate) inject: Vec<Injection>,
     #[command(flatten)]
     pub(crate) pull: PullArguments,
@@ -338,7 +340,7 @@ pub(crate) struct CloneArguments {
     #[arg(long)]
     pub(crate) fresh_uuid: bool,
     /// Put a file or directory of this host into this VM's disk alone; may be repeated
-    #[arg(long, value_name = "SRC:DST[:MODE[:UID:GID]]")]
+    #[arg(long, value_name = "SRC:DST[:MODE[:UID:GID]]", value_parser = parsed::<Injection>)]
     pub(crate) inject: Vec<Injection>,
     /// Make a clone anew whose disk is lost or damaged; what is left of it goes to quarantine
     #[arg(long)]
@@ -385,6 +387,11 @@ pub(crate) enum Form {
 /// `None` is `auto`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StrategyArgument(pub(crate) Option<Strategy>);
+
+/// Why it cannot be read is in the causes, too.
+fn parsed<T: FromStr<Err: std::error::Error>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: T::Err| offshoot::with_causes(&error))
+}
 
 fn strategy(text: &str) -> Result<StrategyArgument, String> {
     if text == "auto" {

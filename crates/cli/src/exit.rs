@@ -8,6 +8,9 @@ use offshoot::{ErrorKind, ImageNameError};
 use crate::render::vmm::Unsupported;
 use crate::size::Size;
 
+/// The exit code for a full disk.
+const NO_SPACE: u8 = 6;
+
 /// What ends the program early.
 #[derive(Debug)]
 pub(crate) enum Error {
@@ -71,8 +74,8 @@ impl Error {
             Self::Name { .. } | Self::Prompt(_) => 2,
             Self::Vmm(_) | Self::Unusable { .. } => 8,
             Self::Unread { .. } => 5,
-            Self::Room { .. } => 6,
-            Self::File { source, .. } | Self::Output(source) if is_full(source) => 6,
+            Self::Room { .. } => NO_SPACE,
+            Self::File { source, .. } | Self::Output(source) if is_full(source) => NO_SPACE,
             Self::NoHome
             | Self::Output(_)
             | Self::File { .. }
@@ -93,7 +96,7 @@ fn library_code(error: &offshoot::Error) -> u8 {
         ErrorKind::NotFound => 3,
         ErrorKind::Conflict => 4,
         ErrorKind::Integrity => 5,
-        ErrorKind::NoSpace => 6,
+        ErrorKind::NoSpace => NO_SPACE,
         ErrorKind::Authentication => 7,
         ErrorKind::Unsupported => 8,
         ErrorKind::Interrupted => 130,
@@ -190,6 +193,13 @@ pub(crate) fn say(line: &str) {
 
 /// One line on standard error: what failed, and why, down to the cause.
 pub(crate) fn report(error: &Error) -> ExitCode {
-    say(&format!("offshoot: {}", offshoot::with_causes(error)));
-    ExitCode::from(error.code())
+    let code = error.code();
+    let remedy = match error {
+        Error::Library(_) | Error::NoTemplate { .. } if code == NO_SPACE => {
+            "; make room: 'offshoot gc' frees what nobody needs"
+        }
+        _ => "",
+    };
+    say(&format!("offshoot: {}{remedy}", offshoot::with_causes(error)));
+    ExitCode::from(code)
 }

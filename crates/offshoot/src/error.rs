@@ -82,7 +82,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// An output is never replaced.
-    #[error("{} exists already; remove it or name another file", path.display())]
+    #[error("{} exists already; remove it, or name another place", path.display())]
     OutputExists {
         /// The output.
         path: PathBuf,
@@ -115,8 +115,18 @@ pub enum Error {
         /// The id.
         vm: VmId,
     },
+    /// A template whose disk is not there, or not whole.
+    #[error(
+        "the template {id} is damaged: {} is missing, or has another size; 'offshoot verify --repair' builds it again, if it was built from layers", path.display()
+    )]
+    TemplateDamaged {
+        /// The template.
+        id: TemplateId,
+        /// Its disk.
+        path: PathBuf,
+    },
     /// What clones stand on is not removed.
-    #[error("{what} cannot be removed: {} on it; release them first", stand(clones))]
+    #[error("{what} cannot be removed: {} first", stand(clones))]
     StoodOn {
         /// The template or image.
         what: String,
@@ -289,7 +299,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// A directory without a filesystem to import.
-    #[error("{} has no <stack>/rootfs.ext4 to import", path.display())]
+    #[error("{} has no STACK/rootfs.ext4 to import", path.display())]
     NothingToImport {
         /// The directory.
         path: PathBuf,
@@ -318,7 +328,7 @@ pub enum Error {
     #[error("cannot draw random numbers")]
     Random(#[source] io::Error),
     /// Nothing of that name.
-    #[error("there is no {what} {name} in the store")]
+    #[error("there is no {what} {name:?} in the store")]
     NotFound {
         /// What was looked for.
         what: &'static str,
@@ -433,8 +443,9 @@ fn stand(clones: &[VmId]) -> String {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let (noun, verb) = if clones.len() == 1 { ("clone", "stands") } else { ("clones", "stand") };
-    format!("the {noun} {}{more} {verb}", named.join(", "))
+    let (noun, verb, them) =
+        if clones.len() == 1 { ("clone", "stands", "it") } else { ("clones", "stand", "them") };
+    format!("the {noun} {}{more} {verb} on it; release {them}", named.join(", "))
 }
 
 fn described(blob: Option<&Digest>) -> String {

@@ -78,9 +78,10 @@ impl Error {
             | Self::StoodOn { .. }
             | Self::TemplateInUse { .. }
             | Self::FileChanged { .. } => ErrorKind::Conflict,
-            Self::CloneDamaged { .. } | Self::NotTheBlob { .. } | Self::LargeBlob { .. } => {
-                ErrorKind::Integrity
-            }
+            Self::TemplateDamaged { .. }
+            | Self::CloneDamaged { .. }
+            | Self::NotTheBlob { .. }
+            | Self::LargeBlob { .. } => ErrorKind::Integrity,
             Self::NotFound { .. }
             | Self::NoPack { .. }
             | Self::NoFile { .. }

@@ -26,9 +26,10 @@ impl Store {
     /// ```
     pub fn export(&self, template: &Template, output: &Path) -> Result<(), Error> {
         Self::check_output(output)?;
-        let source = File::open(&template.path).map_err(Error::io("open", &template.path))?;
+        let path = template.disk()?;
+        let source = File::open(path).map_err(Error::io("open", path))?;
         let target = NewFile::create(output)?;
-        copy_file(None, &source, &template.path, target.file(), output)?;
+        copy_file(None, &source, path, target.file(), output)?;
         if target.publish(0o644)? { Ok(()) } else { Err(Error::OutputExists { path: output.to_owned() }) }
     }
 

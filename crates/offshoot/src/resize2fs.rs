@@ -15,7 +15,7 @@ pub enum Resize2fsError {
     #[error("it could not be run; install e2fsprogs, or name it with --resize2fs")]
     Run(#[source] io::Error),
     /// It refused, or failed.
-    #[error("it ended with {status}: {stderr}")]
+    #[error("it ended with {status}{}", said(stderr))]
     Failed {
         /// How it ended.
         status: ExitStatus,
@@ -25,6 +25,10 @@ pub enum Resize2fsError {
     /// The disk is an overlay, into which it cannot look.
     #[error("it cannot work inside a qcow2 overlay; use another strategy")]
     Overlay,
+}
+
+fn said(stderr: &str) -> String {
+    if stderr.is_empty() { " and said nothing".to_owned() } else { format!(": {stderr}") }
 }
 
 /// Lets `resize2fs` grow the filesystem in a raw disk to all of the disk.

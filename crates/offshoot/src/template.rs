@@ -1,4 +1,5 @@
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -40,6 +41,17 @@ pub struct Template {
 impl Template {
     pub(crate) fn new(record: TemplateRecord, path: PathBuf, lease: Lease) -> Self {
         Self { record, name: None, path, lease: lease.into(), _packs: Arc::new([]) }
+    }
+
+    /// Its disk, which is there, and as long as it was made; what it holds is for `verify` to say.
+    pub(crate) fn disk(&self) -> Result<&PathBuf, Error> {
+        match fs::symlink_metadata(&self.path) {
+            Ok(metadata) if metadata.is_file() && metadata.len() == self.record.size_bytes => Ok(&self.path),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::io("look at", &self.path)(error))
+            }
+            _ => Err(Error::TemplateDamaged { id: self.record.id, path: self.path.clone() }),
+        }
     }
 
     /// The same, which keeps these packs where they are too.

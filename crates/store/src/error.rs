@@ -1,7 +1,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::{RemoveError, VerifyError};
+use crate::store_dir::FORMAT_FILE;
+use crate::{Area, RemoveError, VerifyError};
 
 /// What can go wrong with a store.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +50,7 @@ pub enum Error {
         owner: u32,
     },
     /// A record that cannot be read as what it must be.
-    #[error("the record {} cannot be understood; if it is a clone's, release the clone and make it again", path.display())]
+    #[error("the record {} cannot be understood; {}", path.display(), remedy(path))]
     Record {
         /// The record's file.
         path: PathBuf,
@@ -57,7 +58,7 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// A record that is not as it was written.
-    #[error("the record {} has changed: its checksum does not match; if it is a clone's, release the clone and make it again", path.display())]
+    #[error("the record {} has changed: its checksum does not match; {}", path.display(), remedy(path))]
     RecordChanged {
         /// The record's file.
         path: PathBuf,
@@ -104,5 +105,17 @@ impl Error {
 
     pub(crate) fn errno(operation: &'static str, path: &Path) -> impl FnOnce(rustix::io::Errno) -> Self {
         move |source| Self::Io { operation, path: path.to_owned(), source: source.into() }
+    }
+}
+
+/// What can be done about a record that cannot be read.
+fn remedy(path: &Path) -> String {
+    let is_of_clone = path.ancestors().nth(2).is_some_and(|area| area.ends_with(Area::Clones.directory()));
+    if path.ends_with(FORMAT_FILE) {
+        "without it nobody can tell what the store is: put back what it held".to_owned()
+    } else if is_of_clone {
+        "release the clone and make it again".to_owned()
+    } else {
+        "'offshoot verify' says what can be done".to_owned()
     }
 }

@@ -12,7 +12,7 @@ use crate::owner::{OWNERS, Owner};
 use crate::{Area, EntryName, Error, KeyLock, RecordArea, exposure, new_private_directory, record};
 
 const FORMAT: u32 = 1;
-const FORMAT_FILE: &str = "offshoot.json";
+pub(crate) const FORMAT_FILE: &str = "offshoot.json";
 const OTHER_DIRECTORIES: [&str; 7] =
     ["blobs", "blobs/sha256", "downloads", "quarantine", "tmp", "locks", OWNERS];
 

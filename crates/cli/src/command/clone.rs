@@ -1,4 +1,6 @@
-use offshoot::{BuildOptions, Clone, CloneOptions, DiskFormat, ErrorKind, ImageName, Store, Template};
+use offshoot::{
+    BuildOptions, Clone, CloneOptions, DiskFormat, ErrorKind, ImageName, Store, Strategy, Template,
+};
 
 use super::disk;
 use crate::arguments::{Arguments, CloneArguments, Form};
@@ -9,7 +11,11 @@ use crate::render::vmm::{self, Vmm};
 use crate::session;
 
 pub(super) fn run(arguments: &Arguments, clone: &CloneArguments) -> Result<(), Error> {
-    let store = session::store(arguments)?.with_resize2fs(&clone.resize2fs.program);
+    let store = session::store(arguments)?;
+    if let Some(vmm) = clone.print {
+        can_be_printed(&store, vmm, clone)?;
+    }
+    let store = store.with_resize2fs(&clone.resize2fs.program);
     let reporter = session::reporter(arguments)?;
     let pull = session::pull_options(arguments, &reporter, &clone.source, clone.policy);
     let with_packs = clone.form == Form::Dir || !clone.inject.is_empty();
@@ -33,6 +39,19 @@ pub(super) fn run(arguments: &Arguments, clone: &CloneArguments) -> Result<(), E
         Some(vmm) => print_configuration(&store, vmm, &made),
         None => disk::print(arguments, &made),
     }
+}
+
+/// What the VMM could not have is not made first. Of where the clone will be, its name is left to say: that is of letters that
+/// no VMM minds.
+fn can_be_printed(store: &Store, vmm: Vmm, clone: &CloneArguments) -> Result<(), Error> {
+    let format = match (clone.form, clone.strategy.0) {
+        (Form::Dir, _) => vmm::Format::Directory,
+        (Form::Disk, Some(Strategy::Qcow2)) => vmm::Format::Qcow2 { backing: store.path() },
+        (Form::Disk, _) => vmm::Format::Raw,
+    };
+    let disk = vmm::Disk { path: store.path(), format, read_only: clone.read_only };
+    vmm::configuration(vmm, &disk)?;
+    Ok(())
 }
 
 fn print_configuration(store: &Store, vmm: Vmm, clone: &Clone) -> Result<(), Error> {

@@ -54,10 +54,12 @@ pub(crate) enum Unsupported {
 impl fmt::Display for Unsupported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::FirecrackerQcow2 => f.write_str("Firecracker takes raw disks only"),
-            Self::Directory => {
-                f.write_str("only libkrun takes a directory without another program that serves it")
+            Self::FirecrackerQcow2 => {
+                f.write_str("Firecracker takes raw disks only; use another strategy than qcow2")
             }
+            Self::Directory => f.write_str(
+                "only libkrun takes a directory without another program that serves it; leave --print out",
+            ),
             Self::ReadOnlyDirectory => f.write_str("libkrun's krun_set_root has no read-only directories"),
             Self::Path { path, reason } => {
                 write!(f, "{} cannot be said to this VMM: {reason}", path.display())

@@ -28,6 +28,7 @@ mod hostile;
 mod kill_points;
 mod killed;
 mod left;
+mod messages;
 mod power_cuts;
 mod private;
 mod program;

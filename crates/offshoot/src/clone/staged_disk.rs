@@ -83,7 +83,7 @@ impl Store {
     /// The template's disk by one of the strategies, then grown and renamed as asked.
     fn stage_copy(&self, directory: &Path, request: &DiskRequest<'_>) -> Result<StagedDisk, Error> {
         let template = &request.template.record;
-        let source_path = &request.template.path;
+        let source_path = request.template.disk()?;
         let format = match request.strategy {
             Some(Strategy::Qcow2) => DiskFormat::Qcow2,
             _ => DiskFormat::Raw,

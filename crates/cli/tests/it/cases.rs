@@ -380,19 +380,14 @@ pub(crate) const REPAIR: Case = Case {
 pub(crate) const QUARANTINE: Case = Case {
     // A clone and a name whose records are not believed, a pack, and something that nobody knows.
     prepare: |small| {
-        image(small);
-        let built = small.store.run(&["build", &PULL.words(small)[1]]);
-        let template = small.store.path.join("templates").join(built);
-        small.store.run(&["import", "other", template.join("rootfs.ext4").to_str().unwrap()]);
+        let image = format!("dir:{}", small.directory.join("files").display());
+        small.store.run(&["build", &image, "--size", "16M", "--name", "other"]);
         small.clone("vm", &["--strategy", "qcow2"]);
         for record in ["names/other.json", "clones/vm/clone.json"] {
             let mut file = fs::File::options().append(true).open(small.store.path.join(record)).unwrap();
             file.write_all(b" ").unwrap();
         }
-        let layers = fs::read_dir(small.store.path.join("layers")).unwrap();
-        let data = layers.map(|layer| layer.unwrap().path().join("data"));
-        let data = data.min_by_key(|data| data.metadata().unwrap().len()).unwrap();
-        damage(&data, 5000);
+        damage(&only(&small.store.path.join("layers")).join("data"), 5000);
         fs::write(small.store.path.join("layers/stray"), "whose?").unwrap();
     },
     command: &["verify", "--quarantine"],

@@ -11,7 +11,7 @@ use offshoot_testkit::{Filesystem, oracle};
 use crate::cases::{self, Case, Outcome, on_filesystem, rehearse, soak, trace_file};
 use crate::fault_points::{self, Fault};
 use crate::left::{look, look_if_any};
-use crate::small::{Small, traced};
+use crate::small::{Small, is_lost, traced};
 
 const INTEGRITY: i32 = 5;
 const NO_SPACE: i32 = 6;
@@ -49,8 +49,8 @@ fn fail_everywhere(case: &Case, small: &Small, place: &str) {
         let output = oracle::output(&mut strace);
         injected += u32::from(fs::read_to_string(&trace).unwrap().contains("(INJECTED)"));
         let left = look_if_any(small, case, &what);
-        if output.status.code() == Some(NOT_LOADED) {
-            // The same call of another thread came first.
+        if output.status.code() == Some(NOT_LOADED) || is_lost(&output) {
+            // The same call of another thread came first, or nobody knows.
         } else if output.status.success() {
             succeeded += 1;
             let done = case.outcome == Outcome::Sound || left == made;

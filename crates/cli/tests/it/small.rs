@@ -1,6 +1,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use offshoot_testkit::{oracle, scratch_directory};
 use serde_json::Value;
@@ -90,4 +90,9 @@ pub(crate) fn traced(program: &Command, trace: &Path, options: &[&str]) -> Comma
     strace.args(["-f", "-qq", "-o"]).arg(trace).args(options);
     strace.arg(program.get_program()).args(program.get_args()).env_remove("OFFSHOOT_STORE");
     strace
+}
+
+/// Whether strace has lost sight of a thread of the program, whose end it then does not tell.
+pub(crate) fn is_lost(output: &Output) -> bool {
+    String::from_utf8_lossy(&output.stderr).contains("strace: Unexpected wait status")
 }

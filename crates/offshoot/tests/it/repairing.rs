@@ -327,3 +327,29 @@ fn a_template_is_built_from_its_own_record() {
     assert_eq!(fs::read(other.join("rootfs.ext4")).unwrap(), before);
     assert!(names(&all.store, "quarantine").is_empty());
 }
+
+/// Takes a template's record away when its disk is about to be written.
+struct Forgetting<'a>(&'a Path);
+
+impl Progress for Forgetting<'_> {
+    fn event(&self, event: Event) {
+        if matches!(event, Event::BuildStarted { .. }) {
+            fs::remove_file(self.0.with_file_name("template.json")).unwrap();
+        }
+    }
+}
+
+/// What was built goes into the place of what it was built for, and of nothing else.
+#[test]
+fn a_template_that_has_changed_meanwhile_is_left() {
+    let all = everything();
+    flip(&all.template, 8_000_000);
+    let before = stamps(&all.template).0;
+    let report = verify(&all.store);
+    let mended = all.store.repair(&report, &PullOptions::default(), &Forgetting(&all.template)).unwrap();
+    let [Mended { outcome: Outcome::Left(Error::NotFound { .. }), .. }] = mended.as_slice() else {
+        panic!("{mended:?}")
+    };
+    assert_eq!(stamps(&all.template).0, before);
+    assert!(names(&all.store, "quarantine").is_empty());
+}

@@ -3,8 +3,12 @@
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use offshoot::{CloneOptions, Depth, Mended, Outcome, Problem, Quiet, Report, Store, Subject, VerifyOptions};
+use offshoot::{
+    CloneOptions, Depth, Event, Mended, Outcome, Problem, Progress, Quiet, Report, Store, Subject,
+    VerifyOptions,
+};
 use offshoot_testkit::oracle;
 
 use crate::image::{names, vm};
@@ -181,4 +185,43 @@ fn strays_are_not_repaired() {
     assert!(mended.is_empty() && names(&all.store, "quarantine").is_empty(), "{mended:?}");
     assert_eq!(set_aside(&all.store, &report).len(), 4);
     assert!(verify(&all.store).findings.is_empty());
+}
+
+/// Puts a good file in the place of a damaged one while that is being looked at.
+struct Replacing<'a> {
+    path: &'a Path,
+    good: &'a [u8],
+    asked: AtomicUsize,
+}
+
+impl Progress for Replacing<'_> {
+    fn event(&self, _: Event) {}
+
+    fn cancelled(&self) -> bool {
+        // Asked first before anything is done, then when the damage has been read.
+        if self.asked.fetch_add(1, Ordering::Relaxed) == 1 {
+            let new = self.path.with_file_name("new");
+            fs::write(&new, self.good).unwrap();
+            fs::set_permissions(&new, Permissions::from_mode(0o600)).unwrap();
+            fs::rename(new, self.path).unwrap();
+        }
+        false
+    }
+}
+
+/// Documents and records are replaced without a lock.
+#[test]
+fn what_others_replace_while_it_is_looked_at_stays() {
+    let all = everything();
+    let blobs = known_files(&all.store).into_iter().filter(|path| path.parent().unwrap().ends_with("sha256"));
+    for path in blobs {
+        let good = fs::read(&path).unwrap();
+        flip(&path, 99);
+        let report = verify(&all.store);
+        let replacing = Replacing { path: &path, good: &good, asked: AtomicUsize::new(0) };
+        let mended = all.store.quarantine(&report, &replacing).unwrap();
+        assert!(replacing.asked.into_inner() > 1 && mended.is_empty(), "{mended:?}");
+        assert_eq!(fs::read(&path).unwrap(), good);
+        assert!(names(&all.store, "quarantine").is_empty() && verify(&all.store).findings.is_empty());
+    }
 }

@@ -54,7 +54,7 @@
 //! assert_eq!(inspect(&disk)?.size_bytes, grow.new_size_bytes());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-
+#![forbid(unsafe_code)]
 #![warn(clippy::as_conversions, clippy::arithmetic_side_effects)]
 
 mod acl;

@@ -16,6 +16,7 @@
 //! assert_eq!(pack.diff_id(), packed.diff_id);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+#![forbid(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::as_conversions, clippy::arithmetic_side_effects))]
 
 mod block;

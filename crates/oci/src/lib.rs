@@ -15,6 +15,7 @@
 //! assert!(empty.resolve(&Platform::host())?.layers.is_empty());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+#![forbid(unsafe_code)]
 
 mod archive_entries;
 mod archive_file;

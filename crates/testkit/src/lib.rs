@@ -22,6 +22,8 @@ pub use listing::{Entry, Ignore, Kind, Listing};
 pub use locked::Locked;
 pub use mount::LoopMount;
 pub use reflink::reflink_supported;
-pub use scratch::{Filesystem, ScratchFilesystem, memory_directory, scratch_directory, target_directory};
+pub use scratch::{
+    Filesystem, ScratchFilesystem, memory_directory, scratch_directory, target_directory, used_bytes,
+};
 pub use sha256::{Sha256, sha256, sha256_file};
 pub use write_log::WriteLog;

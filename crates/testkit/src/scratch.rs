@@ -40,6 +40,17 @@ fn in_memory() -> Option<TempDir> {
 const MEMORY: &str = "/dev/shm";
 const MEMORY_ROOM: u64 = 1 << 30;
 
+/// How many bytes of a mounted filesystem are in use, once all that was written or removed is so on disk. Needs `fsfreeze`.
+pub fn used_bytes(mounted: &Path) -> u64 {
+    // Freezing waits for what XFS does later.
+    for option in ["-f", "-u"] {
+        oracle::run(oracle::command("fsfreeze").arg(option).arg(mounted));
+    }
+    let filesystem = rustix::fs::statvfs(mounted)
+        .unwrap_or_else(|error| panic!("cannot look at {}: {error}", mounted.display()));
+    (filesystem.f_blocks - filesystem.f_bfree) * filesystem.f_frsize
+}
+
 /// A filesystem of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filesystem {

@@ -3,6 +3,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use offshoot_testkit::memory_directory;
+
 use crate::fuzz::directory;
 use crate::run::{Failure, show};
 
@@ -30,7 +32,8 @@ pub(super) struct Outcome {
 pub(super) fn fuzz(name: &str, seeds: &Path, seconds: u32) -> Result<Outcome, Failure> {
     let (corpus, artifacts) =
         (directory().join("corpus").join(name), directory().join("artifacts").join(name));
-    let temporary = temporary()?;
+    // Targets make thousands of files a second.
+    let temporary = memory_directory();
     for made in [&corpus, &artifacts] {
         fs::create_dir_all(made).map_err(|error| Failure::File(made.clone(), error))?;
     }
@@ -72,16 +75,6 @@ pub(super) fn fuzz(name: &str, seeds: &Path, seconds: u32) -> Result<Outcome, Fa
 fn program(name: &str) -> PathBuf {
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     directory().join("target").join(triple).join("release").join(name)
-}
-
-/// A directory for targets' files: in memory where there is such a place, since they make thousands of them a second.
-fn temporary() -> Result<tempfile::TempDir, Failure> {
-    let place = Some(PathBuf::from("/dev/shm")).filter(|place| place.is_dir());
-    let place = place.unwrap_or_else(std::env::temp_dir);
-    tempfile::Builder::new()
-        .prefix("offshoot-fuzz-")
-        .tempdir_in(&place)
-        .map_err(|error| Failure::File(place, error))
 }
 
 fn listed(directory: &Path) -> Vec<PathBuf> {

@@ -1,9 +1,8 @@
 //! What `df` says that a store takes, and what is free when some of it goes.
 
 use std::fs;
-use std::path::Path;
 
-use offshoot_testkit::{Filesystem, ScratchFilesystem, oracle};
+use offshoot_testkit::{Filesystem, ScratchFilesystem, oracle, used_bytes};
 use serde_json::Value;
 
 use crate::disks;
@@ -30,14 +29,6 @@ fn exclusive(usage: &Value, name: &str) -> u64 {
     )
 }
 
-pub(crate) fn used(mounted: &Path) -> u64 {
-    for option in ["-f", "-u"] {
-        oracle::run(oracle::command("fsfreeze").arg(option).arg(mounted));
-    }
-    let filesystem = rustix::fs::statvfs(mounted).unwrap();
-    (filesystem.f_blocks - filesystem.f_bfree) * filesystem.f_frsize
-}
-
 #[test]
 fn what_a_clone_has_alone_becomes_free_with_it() {
     for filesystem in [Filesystem::Xfs, Filesystem::Btrfs, Filesystem::Ext4] {
@@ -57,7 +48,7 @@ fn what_a_clone_has_alone_becomes_free_with_it() {
                 disks::scribble(&disk, SIZE, 1);
             }
         }
-        used(scratch.path());
+        used_bytes(scratch.path());
         let usage = df(&small, &["-v"]);
         assert_eq!(usage["version"], 1);
         let filesystem_bytes = rustix::fs::statvfs(scratch.path()).unwrap();
@@ -72,10 +63,10 @@ fn what_a_clone_has_alone_becomes_free_with_it() {
         let id = small.template.parent().unwrap().file_name().unwrap().to_str().unwrap();
         assert!(exclusive(&usage, id) < NOISE, "its clones have it too");
         for vm in ["copy", "overlay", "link", "vm/1"] {
-            let before = used(scratch.path());
+            let before = used_bytes(scratch.path());
             let promised = exclusive(&df(&small, &["-v"]), vm);
             small.store.run(&["release", vm]);
-            let freed = before.saturating_sub(used(scratch.path()));
+            let freed = before.saturating_sub(used_bytes(scratch.path()));
             println!("{}: {vm}: {promised} promised, {freed} freed", filesystem.name());
             assert!(promised.abs_diff(freed) < NOISE, "{}: {vm}: {promised} {freed}", filesystem.name());
         }

@@ -5,10 +5,9 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 
-use offshoot_testkit::{Filesystem, ScratchFilesystem, oracle};
+use offshoot_testkit::{Filesystem, ScratchFilesystem, oracle, used_bytes};
 use serde_json::Value;
 
-use crate::accounting::used;
 use crate::cases::soak;
 use crate::disks;
 use crate::kill_points;
@@ -70,12 +69,12 @@ fn what_is_planned_is_done_and_frees_what_was_said() {
         small.store.run(&["snapshot", "lived", "lived"]);
         small.store.run(&["release", "lived"]);
         small.store.run(&["snapshot", "vm", "lived"]);
-        let before = used(scratch.path());
+        let before = used_bytes(scratch.path());
         let untouched = contents(&small.store.path);
         let planned = json(&small.store, &[&AT_ONCE[..], &["--dry-run"]].concat());
         assert_eq!(contents(&small.store.path), untouched, "only a plan");
         let done = json(&small.store, &AT_ONCE);
-        let freed = before.saturating_sub(used(scratch.path()));
+        let freed = before.saturating_sub(used_bytes(scratch.path()));
         let said = done["bytes"].as_u64().unwrap();
         println!("{}: said {said}, freed {freed}", filesystem.name());
         assert!(said.abs_diff(freed) <= NOISE, "{}: said {said}, freed {freed}", filesystem.name());

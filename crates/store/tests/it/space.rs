@@ -5,7 +5,7 @@ use std::os::unix::fs::{FileExt, symlink};
 use std::path::Path;
 
 use offshoot_store::{Holder, Space, Survey, clone_file, copy_holes, remove_tree, share_range};
-use offshoot_testkit::{Filesystem, ScratchFilesystem, oracle};
+use offshoot_testkit::{Filesystem, ScratchFilesystem, oracle, used_bytes};
 
 const MIB: u64 = 1 << 20;
 /// What the filesystem's own trees may change.
@@ -86,16 +86,6 @@ fn survey(directory: &Path) -> (Vec<String>, Vec<Holder>, Space) {
     (names, holders, survey.finish())
 }
 
-/// How many bytes are in use once all that was written or removed is so on disk.
-fn used(mounted: &Path) -> u64 {
-    // Freezing waits for what XFS does later.
-    for option in ["-f", "-u"] {
-        oracle::run(oracle::command("fsfreeze").arg(option).arg(mounted));
-    }
-    let filesystem = rustix::fs::statvfs(mounted).unwrap();
-    (filesystem.f_blocks - filesystem.f_bfree) * filesystem.f_frsize
-}
-
 #[test]
 fn what_is_promised_becomes_free() {
     let orders: [&[&[&str]]; 4] = [
@@ -121,9 +111,9 @@ fn what_is_promised_becomes_free() {
         for order in tried {
             let directory = scratch.path().join("files");
             fs::create_dir(&directory).unwrap();
-            let empty = used(scratch.path());
+            let empty = used_bytes(scratch.path());
             make(&directory);
-            let full = used(scratch.path());
+            let full = used_bytes(scratch.path());
             let (_, _, space) = survey(&directory);
             let stranger = if filesystem == Filesystem::Ext4 { 3 * MIB } else { 0 };
             let on_disk = space.on_disk(|_| true) + stranger;
@@ -140,9 +130,9 @@ fn what_is_promised_becomes_free() {
                     let index = names.iter().position(|name| name == alone).unwrap();
                     assert_eq!(space.freed_alone()[index], promised);
                 }
-                let before = used(scratch.path());
+                let before = used_bytes(scratch.path());
                 removed.iter().for_each(|name| remove_tree(&directory.join(name)).unwrap());
-                let freed = before.saturating_sub(used(scratch.path()));
+                let freed = before.saturating_sub(used_bytes(scratch.path()));
                 println!("{filesystem:?} {removed:?}: {promised} promised, {freed} freed");
                 assert!(freed + NOISE > promised, "{filesystem:?} {removed:?}: {promised} {freed}");
                 // btrfs keeps extents of which there is only a part left in any file, and frees them in the end.
@@ -205,12 +195,12 @@ fn compressed_files_are_counted_as_they_are() {
     oracle::run(
         oracle::command("btrfs").args(["property", "set"]).arg(&directory).args(["compression", "zstd"]),
     );
-    let empty = used(scratch.path());
+    let empty = used_bytes(scratch.path());
     let file = create(&directory.join("disk"));
     let mut bytes = noise(32 * MIB, 1);
     bytes.iter_mut().enumerate().filter(|(index, _)| index % 8192 > 2048).for_each(|(_, byte)| *byte = 0);
     file.write_all_at(&bytes, 0).unwrap();
-    let full = used(scratch.path());
+    let full = used_bytes(scratch.path());
     let (_, _, space) = survey(&directory);
     let on_disk = space.on_disk(|_| true);
     assert!(full - empty < 16 * MIB, "{empty} {full}");
@@ -227,7 +217,7 @@ fn btrfs_counts_the_same() {
     let directory = scratch.path().join("files");
     fs::create_dir(&directory).unwrap();
     make(&directory);
-    used(scratch.path());
+    used_bytes(scratch.path());
     fs::remove_file(directory.with_extension("stranger")).unwrap();
     fs::remove_dir_all(directory.join("tree")).unwrap();
     let mut du = oracle::command("btrfs");

@@ -43,3 +43,20 @@ impl KeepFree {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_disk_is_in_bytes() {
+        for (keep_free, bytes) in [
+            (KeepFree::Bytes(7), 7),
+            (KeepFree::Percent(0), 0),
+            (KeepFree::Percent(15), 150_000),
+            (KeepFree::Percent(100), 1_000_000),
+        ] {
+            assert_eq!(keep_free.bytes_of(1_000_000), bytes, "{keep_free:?}");
+        }
+    }
+}

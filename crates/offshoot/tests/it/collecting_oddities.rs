@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use offshoot::{
-    Clone, CloneOptions, Collectable, CollectionOptions, CollectionOutcome, CollectionReason, Digest, Error,
-    ErrorKind, KeepFree, KeptReason, Store, Strategy, Template,
+    BuildOptions, Clone, CloneOptions, Collectable, CollectionOptions, CollectionOutcome, CollectionReason,
+    Digest, Error, ErrorKind, KeepFree, KeptReason, Quiet, Store, Strategy, Template,
 };
 use offshoot_testkit::oracle;
 
@@ -234,6 +234,8 @@ fn the_digest_of_a_disk_goes_with_the_disk() {
     let plan = store.plan_collection(&AT_ONCE).unwrap();
     let last = plan.entries.last().unwrap();
     assert_eq!((last.what, &last.id), (Collectable::Digest, &name));
+    let alone: u64 = plan.entries.iter().map(|entry| entry.bytes).sum();
+    assert!(plan.bytes >= alone, "also what small files take: {} {alone}", plan.bytes);
     // Where the disk stays, so does what is known of it.
     let id = plan.entries[0].id.clone();
     let held = store.find_template(&id).unwrap().unwrap();
@@ -306,4 +308,20 @@ fn a_template_whose_record_is_anothers_is_not_judged() {
     );
     assert!(plan.entries.is_empty(), "{:?}", plan.entries);
     assert!(plan.kept.iter().any(|kept| kept.reason == KeptReason::Unjudged), "{:?}", plan.kept);
+}
+
+/// A clone that nobody can read may stand on anything.
+#[test]
+fn beside_what_cannot_be_read_only_a_name_is_removed() {
+    let Fixture { directory: _directory, store, template } = fixture();
+    let reference = template.record.image.as_ref().unwrap().reference.clone();
+    let options = BuildOptions { name: Some("base".parse().unwrap()), ..BuildOptions::default() };
+    drop((store.build(&reference.parse().unwrap(), &options, &Quiet).unwrap(), template));
+    fs::create_dir(store.path().join("clones/x")).unwrap();
+    fs::write(store.path().join("clones/x/clone.json"), "{").unwrap();
+    assert_eq!(store.remove(&reference).unwrap_err().kind(), ErrorKind::Integrity);
+    assert_eq!(names(&store, "images").len(), 1);
+    store.remove("base").unwrap();
+    assert!(names(&store, "names").is_empty());
+    assert_eq!(names(&store, "templates").len(), 1);
 }

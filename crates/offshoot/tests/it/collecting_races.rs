@@ -74,10 +74,8 @@ fn tally(store: &Store, plan: &offshoot::CollectionPlan) -> (usize, usize, u64) 
         collection.entries.iter().filter(|collected| wanted(&collected.outcome)).count()
     };
     let removed = count(|outcome| matches!(outcome, CollectionOutcome::Removed));
-    // Also what the other one is at just now.
-    let others = count(|outcome| {
-        matches!(outcome, CollectionOutcome::Gone | CollectionOutcome::Kept(KeptReason::InUse))
-    });
+    // Also what the other one is at just now, and what that refers to.
+    let others = count(|outcome| matches!(outcome, CollectionOutcome::Gone | CollectionOutcome::Kept(_)));
     assert_eq!(removed + others, collection.entries.len(), "{:?}", collection.entries);
     (removed, others, collection.bytes)
 }

@@ -10,15 +10,16 @@ const SOAK_CASES: &str = "2000";
 
 /// Installs what is missing, builds the program, runs every test of the workspace.
 pub(crate) fn test(arguments: &[String]) -> Result<(), Failure> {
-    run_tests(arguments, &[])
+    run_tests(&[], arguments, &[])
 }
 
-/// The same in the long form.
+/// The same in the long form, of which hours are not lost to the first failure.
 pub(crate) fn soak(arguments: &[String]) -> Result<(), Failure> {
-    run_tests(arguments, &[("OFFSHOOT_PROPTEST_CASES", SOAK_CASES), ("OFFSHOOT_SOAK", "true")])
+    let environment = [("OFFSHOOT_PROPTEST_CASES", SOAK_CASES), ("OFFSHOOT_SOAK", "true")];
+    run_tests(&["--no-fail-fast"], arguments, &environment)
 }
 
-fn run_tests(arguments: &[String], environment: &[(&str, &str)]) -> Result<(), Failure> {
+fn run_tests(options: &[&str], arguments: &[String], environment: &[(&str, &str)]) -> Result<(), Failure> {
     packages::install()?;
     let program = timed("build", build_program)?;
     if rustix::process::geteuid().is_root() {
@@ -32,6 +33,7 @@ fn run_tests(arguments: &[String], environment: &[(&str, &str)]) -> Result<(), F
     }
     timed("tests", || {
         let mut cargo = cargo(&["test", "--locked", "--workspace"]);
+        cargo.args(options);
         if !arguments.is_empty() {
             cargo.arg("--").args(arguments);
         }

@@ -1,6 +1,7 @@
 //! What a store promises, also when several want the same thing and when one of them dies.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod ahead;
 mod files;
 mod leases;
 mod locks;

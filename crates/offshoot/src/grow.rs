@@ -30,13 +30,11 @@ impl Store {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn grow(&self, vm: &VmId, size_bytes: u64) -> Result<Clone, Error> {
+        growth::prefetch(&self.directory.entry_path(Area::Clones, &vm.entry()).join(DiskFormat::Raw.file()));
         let _changing = self.lock_clone(vm)?;
         let mut clone = self.existing_clone(vm)?;
         if let Some(damage) = self.damage(&clone)? {
             return Err(Error::CloneDamaged { vm: vm.clone(), damage: Box::new(damage), quarantined: None });
-        }
-        if clone.record.format == DiskFormat::Raw {
-            growth::prefetch(&clone.path);
         }
         if clone.record.format == DiskFormat::Dir {
             return Err(Error::NoDisk { vm: vm.clone(), operation: "grow" });

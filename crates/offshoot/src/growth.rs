@@ -24,7 +24,7 @@ pub(crate) enum Plan {
 const READ_FIRST: [(u64, u64); 2] = [(0, 8 << 10), (260 << 10, 124 << 10)];
 
 /// Has the disk begin to read what growth will look at, while other things are seen to: one wait instead of ten. It is a
-/// wish, and may fail.
+/// wish, and may fail; what is no file, or another's, is left alone.
 pub(crate) fn prefetch(path: &Path) {
     if let Ok(file) = offshoot_store::open_own_file(path) {
         for (offset, bytes) in READ_FIRST {

@@ -48,7 +48,9 @@ pub(super) fn at(
 
 fn bound(what: &str) -> Option<Target> {
     match what {
-        "library grow, 1 to 8 GiB" | "library clone --size, 1 to 8 GiB" => Some(Target::AtMost(1000.0)),
+        "library grow, 1 to 8 GiB"
+        | "library grow, 1 to 8 GiB, in memory"
+        | "library clone --size, 1 to 8 GiB" => Some(Target::AtMost(1000.0)),
         "program: clones, of 10,000" => Some(Target::AtMost(500.0)),
         _ => None,
     }

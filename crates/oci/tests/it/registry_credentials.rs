@@ -1,116 +1,19 @@
-//! Where credentials are looked for and kept: files in order, their forms, helpers, login and logout.
+//! Where credentials are looked for: files in order, their forms, helpers, the environment.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use offshoot_oci::{
-    Credentials, CredentialsError, CredentialsFormError, Environment, Error, ErrorKind, KeptIn, RegistryHost,
-    RegistryLimits, RegistryProblem, Secret, login, logout,
+    Credentials, CredentialsError, CredentialsFormError, Environment, ErrorKind, RegistryLimits, Secret,
+    logout,
 };
-use offshoot_testkit::oracle;
 use offshoot_testkit::registry::Auth;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::registry_fixture::{Fixture, line};
-
-const USER: &str = "alice";
-const PASSWORD: &str = "pass:word";
-
-/// A registry for [`USER`], and a home with nothing in it.
-struct Home {
-    fixture: Fixture,
-    path: PathBuf,
-}
-
-impl Home {
-    fn new() -> Self {
-        let mut fixture = Fixture::new(10);
-        fixture.registry.auth(Auth::Basic(USER.into(), PASSWORD.into()));
-        let path = fixture.directory.path().join("home");
-        fs::create_dir_all(path.join("bin")).unwrap();
-        fixture.options.environment = Environment {
-            runtime_directory: Some(path.join("run")),
-            config_directory: Some(path.join("config")),
-            docker_directory: Some(path.join("docker")),
-            path: Some(path.join("bin").into()),
-            ..Environment::default()
-        };
-        Self { fixture, path }
-    }
-
-    fn host(&self) -> String {
-        self.fixture.registry.host()
-    }
-
-    fn registry(&self) -> RegistryHost {
-        self.host().parse().unwrap()
-    }
-
-    fn write(&self, file: &str, contents: &Value) -> PathBuf {
-        let path = self.path.join(file);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, contents.to_string().replace("HOST", &self.host())).unwrap();
-        path
-    }
-
-    fn read(&self, file: &str) -> Value {
-        serde_json::from_slice(&fs::read(self.path.join(file)).unwrap()).unwrap()
-    }
-
-    /// A credential helper: what it was asked goes to `asked`, one line each.
-    fn helper(&self, name: &str, script: &str) {
-        let path = self.path.join("bin").join(format!("docker-credential-{name}"));
-        let asked = self.path.join("asked");
-        let text = format!(
-            "#!/bin/sh\nPATH=/bin:/usr/bin\nread line\necho \"$1 $line\" >>{}\n{script}\n",
-            asked.display()
-        );
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-
-    fn asked(&self) -> String {
-        let path = self.path.join("asked");
-        let asked = fs::read_to_string(&path).unwrap_or_default();
-        let _ = fs::remove_file(path);
-        asked.replace(&self.host(), "HOST")
-    }
-
-    fn is_let_in(&self) -> bool {
-        match self.fixture.resolve() {
-            Ok(_) => true,
-            Err(error) => {
-                assert_eq!(error.kind(), ErrorKind::Authentication, "{}", line(&error));
-                false
-            }
-        }
-    }
-
-    fn problem(&self) -> CredentialsError {
-        credentials_error(self.fixture.resolve().unwrap_err())
-    }
-}
-
-fn credentials_error(error: Error) -> CredentialsError {
-    match error {
-        Error::Registry { problem, .. } => match *problem {
-            RegistryProblem::Credentials(problem) => problem,
-            other => panic!("{other:?}"),
-        },
-        other => panic!("{other:?}"),
-    }
-}
-
-fn right() -> Value {
-    json!({"auths": {"HOST": {"auth": "YWxpY2U6cGFzczp3b3Jk"}}})
-}
-
-fn wrong() -> Value {
-    json!({"auths": {"HOST": {"username": "alice", "password": "wrong"}}})
-}
+use crate::registry_fixture::line;
+use crate::registry_home::{Home, PASSWORD, USER, right, wrong};
 
 #[test]
 fn files_are_read_in_their_order() {
@@ -314,141 +217,6 @@ fn helpers_that_misbehave() {
     // The registry is not asked any more; a login asks the helper directly.
     let error = logout(&home.registry(), &home.fixture.options).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Interrupted);
-}
-
-#[test]
-fn login_keeps_what_is_right() {
-    let home = Home::new();
-    let credentials = Credentials::password(USER, PASSWORD);
-    let wrong = Credentials::password(USER, "wrong");
-    let error = login(&home.registry(), &wrong, &home.fixture.options).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Authentication);
-    assert!(!home.path.join("docker").exists());
-    assert_eq!(home.fixture.registry.seen()[0].path, "/v2/");
-
-    let file = home.path.join("docker/config.json");
-    let kept = login(&home.registry(), &credentials, &home.fixture.options).unwrap();
-    assert_eq!(kept, KeptIn::File(file.clone()));
-    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o600);
-    assert_eq!(fs::metadata(file.parent().unwrap()).unwrap().permissions().mode() & 0o7777, 0o700);
-    assert!(home.is_let_in());
-    // What else is there stays, and so does a link.
-    home.write("docker/config.json", &json!({"new": [1, {"a": null}], "auths": {"https://HOST/v1/": {"auth": "eDp5"}, "b.example": {"auth": "eDp5"}}}));
-    fs::rename(&file, home.path.join("elsewhere")).unwrap();
-    symlink(home.path.join("elsewhere"), &file).unwrap();
-    login(&home.registry(), &credentials, &home.fixture.options).unwrap();
-    assert!(file.is_symlink());
-    let entry = right()["auths"]["HOST"].clone();
-    let expected =
-        json!({"new": [1, {"a": null}], "auths": {home.host(): entry, "b.example": {"auth": "eDp5"}}});
-    assert_eq!(home.read("elsewhere"), expected);
-    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o600);
-    let names: Vec<_> =
-        fs::read_dir(home.path.join("docker")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names, ["config.json"]);
-
-    let forgotten = logout(&home.registry(), &home.fixture.options).unwrap();
-    assert_eq!(forgotten, [KeptIn::File(file.clone())]);
-    assert_eq!(home.read("elsewhere")["auths"], json!({"b.example": {"auth": "eDp5"}}));
-    assert!(!home.is_let_in());
-    assert_eq!(logout(&home.registry(), &home.fixture.options).unwrap(), []);
-}
-
-#[test]
-fn login_writes_where_it_will_be_found() {
-    let mut home = Home::new();
-    let credentials = Credentials::password(USER, PASSWORD);
-    // A file that has some for the registry would be found first.
-    let first = home.write("run/containers/auth.json", &wrong());
-    assert_eq!(
-        login(&home.registry(), &credentials, &home.fixture.options).unwrap(),
-        KeptIn::File(first.clone())
-    );
-    assert!(home.is_let_in());
-    home.write("docker/config.json", &right());
-    assert_eq!(logout(&home.registry(), &home.fixture.options).unwrap().len(), 2);
-    assert!(!home.is_let_in());
-    let named = home.path.join("new/named.json");
-    home.fixture.options.auth_file = Some(named.clone());
-    assert_eq!(login(&home.registry(), &credentials, &home.fixture.options).unwrap(), KeptIn::File(named));
-    assert!(home.is_let_in());
-    home.fixture.options.auth_file = None;
-    home.fixture.options.environment.docker_directory = None;
-    let nowhere = Environment { path: None, ..Environment::default() };
-    home.fixture.options.environment = nowhere;
-    let error = login(&home.registry(), &credentials, &home.fixture.options).unwrap_err();
-    assert!(matches!(credentials_error(error), CredentialsError::NoFile));
-}
-
-#[test]
-fn login_by_a_helper() {
-    let home = Home::new();
-    let kept = home.path.join("kept");
-    let shown = kept.display();
-    let script = format!(
-        "case $1 in store) echo \"$line\" >{shown};; erase) rm {shown};; \
-         get) cat {shown} 2>/dev/null || {{ echo credentials not found in native keychain; exit 1; }};; esac"
-    );
-    home.helper("keeps", &script);
-    let file = home.write("docker/config.json", &json!({"credsStore": "keeps"}));
-    let credentials = Credentials::password(USER, PASSWORD);
-    let by_helper = KeptIn::Helper { name: "keeps".into(), file: file.clone() };
-    assert_eq!(login(&home.registry(), &credentials, &home.fixture.options).unwrap(), by_helper);
-    let stored: Value = serde_json::from_slice(&fs::read(&kept).unwrap()).unwrap();
-    assert_eq!(stored, json!({"ServerURL": home.host(), "Username": USER, "Secret": PASSWORD}));
-    assert_eq!(home.read("docker/config.json"), json!({"credsStore": "keeps", "auths": {home.host(): {}}}));
-    assert!(home.is_let_in());
-    assert_eq!(logout(&home.registry(), &home.fixture.options).unwrap(), [by_helper]);
-    assert!(!kept.exists() && !home.is_let_in());
-    assert_eq!(home.read("docker/config.json"), json!({"credsStore": "keeps", "auths": {}}));
-    assert_eq!(logout(&home.registry(), &home.fixture.options).unwrap(), []);
-    home.helper("refuses", "exit 1");
-    home.write("docker/config.json", &json!({"credsStore": "refuses"}));
-    let error = login(&home.registry(), &credentials, &home.fixture.options).unwrap_err();
-    assert!(matches!(credentials_error(error), CredentialsError::HelperFailed { .. }));
-}
-
-#[test]
-fn login_with_tokens() {
-    let home = Home::new();
-    home.fixture.registry.auth(Auth::tokens_for(USER, PASSWORD));
-    login(&home.registry(), &Credentials::password(USER, PASSWORD), &home.fixture.options).unwrap();
-    assert_eq!(home.fixture.registry.seen_of("token")[0].parameter("scope"), None);
-    assert!(home.is_let_in());
-    let wrong = Credentials::password(USER, "wrong");
-    let error = login(&home.registry(), &wrong, &home.fixture.options).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Authentication);
-    let identity = Some("identity-1".to_owned());
-    home.fixture.registry.auth(Auth::Bearer {
-        user: None,
-        identity,
-        realm: None,
-        expires_in: None,
-        field: "token",
-    });
-    let token = Credentials::IdentityToken { user: Some(USER.into()), token: Secret::new("identity-1") };
-    login(&home.registry(), &token, &home.fixture.options).unwrap();
-    assert!(home.is_let_in());
-}
-
-#[test]
-fn skopeo_reads_what_is_kept_and_keeps_what_is_read() {
-    if !oracle::available(&["skopeo"]) {
-        return;
-    }
-    let mut home = Home::new();
-    let file = home.path.join("auth.json");
-    home.fixture.options.auth_file = Some(file.clone());
-    login(&home.registry(), &Credentials::password(USER, PASSWORD), &home.fixture.options).unwrap();
-    let skopeo = |arguments: &[&str]| {
-        let mut command = oracle::command("skopeo");
-        oracle::run(command.args(arguments).arg("--authfile").arg(&file).env("HOME", &home.path))
-    };
-    assert_eq!(skopeo(&["login", "--get-login", &home.host()]), "alice\n");
-    skopeo(&["logout", &home.host()]);
-    assert!(!home.is_let_in());
-    skopeo(&["login", "--tls-verify=false", "-u", USER, "-p", PASSWORD, &home.host()]);
-    assert!(home.is_let_in());
 }
 
 /// Says what the environment is taken for, in a process whose environment is made for it.

@@ -2,7 +2,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use offshoot_store::{Ahead, Checksum, Writeback};
+use offshoot_store::{Checksum, Writeback};
 use offshoot_tree::{Content, Extent, SourceId};
 
 use crate::block::{self, BLOCK_LEN};
@@ -19,7 +19,6 @@ pub(crate) struct DataWriter<'a> {
     file: &'a File,
     path: PathBuf,
     writeback: &'a Writeback,
-    ahead: Ahead<'a>,
     buffer: Vec<u8>,
     /// Blocks in the file before the buffer.
     written: u64,
@@ -50,7 +49,6 @@ impl<'a> DataWriter<'a> {
             file,
             path: path.to_owned(),
             writeback,
-            ahead: Ahead::of(file),
             buffer,
             written: 0,
             extents: 0,
@@ -68,16 +66,13 @@ impl<'a> DataWriter<'a> {
     /// Writes what is left in the buffer; the length of the data file in bytes.
     pub(crate) fn finish(mut self) -> Result<u64, Error> {
         self.flush()?;
-        let host = |source| Error::Host { operation: "set the size of", path: self.path.clone(), source };
-        self.ahead.finish().map_err(host)?;
         Ok(block::start(self.written))
     }
 
     fn flush(&mut self) -> Result<(), Error> {
         let host = |source| Error::Host { operation: "write", path: self.path.clone(), source };
-        let bytes = length::in_file(self.buffer.len());
-        self.ahead.write_to(block::start(self.written).saturating_add(bytes));
         self.file.write_all(&self.buffer).map_err(host)?;
+        let bytes = length::in_file(self.buffer.len());
         self.written = self.written.saturating_add(block::whole(self.buffer.len()));
         self.buffer.clear();
         self.writeback.wrote(bytes);

@@ -171,7 +171,7 @@ fn run(
     let (blob_sender, blob_queue) = channel();
     let (hash_sender, hash_queue) = channel();
     let (tar_sender, tar_queue) = channel();
-    let (writeback, wake) = Writeback::new(request.sync);
+    let (writeback, wake) = Writeback::new(data, request.sync);
     std::thread::scope(|scope| {
         let read = spawn(scope, "layer-read", move || read(input, &blob_sender, request, give_up))?;
         let limits = &request.limits;

@@ -52,7 +52,7 @@ impl Store {
         });
 
         let file = new_private_file(path).map_err(Error::io("create", path))?;
-        let (writeback, wake) = Writeback::new(true);
+        let (writeback, wake) = Writeback::new(&file, true);
         let (shares, checksums, written_back) = std::thread::scope(|scope| {
             let file = &file;
             let written_back = scope.spawn(move || Writeback::run(file, &wake));

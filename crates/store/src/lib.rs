@@ -5,7 +5,6 @@
 //! made under a final name. Locks are the kernel's (`flock`) and die with their holder.
 
 #![deny(unsafe_op_in_unsafe_fn)]
-mod ahead;
 mod area;
 mod blobs;
 mod capacity;
@@ -38,7 +37,6 @@ mod transfer;
 mod verify;
 mod writeback;
 
-pub use ahead::Ahead;
 pub use area::{Area, RecordArea};
 pub use capacity::Capacity;
 pub use causes::with_causes;

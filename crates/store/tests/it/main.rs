@@ -1,7 +1,6 @@
 //! What a store promises, also when several want the same thing and when one of them dies.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-mod ahead;
 mod files;
 mod leases;
 mod locks;
@@ -9,3 +8,4 @@ mod opening;
 mod publishing;
 mod space;
 mod transfers;
+mod writeback;

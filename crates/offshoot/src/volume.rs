@@ -1,6 +1,6 @@
 //! The guest's view of a disk, whatever the form of its file.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -107,9 +107,10 @@ pub(crate) fn open_unused(vm: &VmId, path: &Path) -> Result<File, Error> {
 }
 
 /// The same for a disk that may be missing, or that its mode protects from being written and so from being in use; what is
-/// no file is nobody's disk, and one of several names, a template's, is not this VM's to lock.
+/// no file is nobody's disk, and a hard link to a template, which nobody writes to, is not this VM's to lock.
 pub(crate) fn lock_unused(vm: &VmId, path: &Path) -> Result<Option<File>, Error> {
-    if path.symlink_metadata().is_ok_and(|metadata| !metadata.is_file() || metadata.nlink() > 1) {
+    let is_template = |metadata: &Metadata| metadata.nlink() > 1 && metadata.mode() & 0o222 == 0;
+    if path.symlink_metadata().is_ok_and(|metadata| !metadata.is_file() || is_template(&metadata)) {
         return Ok(None);
     }
     match open_unused(vm, path) {

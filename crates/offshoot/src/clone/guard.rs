@@ -82,9 +82,10 @@ impl CloneGuard<'_> {
     fn release_own(&self) -> Result<(), Error> {
         let vm = &self.clone.record.vm_id;
         let _changing = self.store.lock_clone(vm)?;
-        match self.store.find_clone(vm) {
-            Ok(Some(found)) if found.record.session != self.clone.record.session => Ok(()),
-            _ => self.store.release_locked(vm),
+        match self.store.find_clone(vm)? {
+            Some(found) if found.record.session == self.clone.record.session => self.store.release_locked(vm),
+            // Where there was none just now somebody may make one: clones need no lock for that.
+            _ => Ok(()),
         }
     }
 }

@@ -124,6 +124,16 @@ fn what_somebody_else_made_of_a_session_stays() {
     store.clone_template(&template, &vm("a"), &options).unwrap();
     drop(session);
     assert_eq!(clones(&store), ["a"]);
+    // The same where it cannot be said whose it is.
+    let session = store.clone_for_session(&template, &vm("c"), &options).unwrap();
+    store.release(&vm("c")).unwrap();
+    let another = store.clone_template(&template, &vm("c"), &options).unwrap();
+    let record = another.path.with_file_name("clone.json");
+    let kept = std::fs::read(&record).unwrap();
+    std::fs::write(&record, "{").unwrap();
+    session.release().unwrap_err();
+    std::fs::write(&record, kept).unwrap();
+    assert_eq!(store.find_clone(&vm("c")).unwrap(), Some(another));
     let session = store.clone_for_session(&template, &vm("b"), &options).unwrap();
     store.release(&vm("b")).unwrap();
     assert_eq!(session.keep().unwrap_err().kind(), offshoot::ErrorKind::NotFound);

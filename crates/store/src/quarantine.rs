@@ -12,6 +12,9 @@ use crate::{Error, StoreDir, new_private_directory, record, remove_tree, staging
 
 const REASON: &str = "reason.json";
 
+/// Of a thing that is called as the other is.
+const OTHER_REASON: &str = "why.json";
+
 /// Why something is in quarantine, and where it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quarantined {
@@ -105,11 +108,13 @@ impl StoreDir {
         let quarantined = Quarantined { version: 1, origin, reason: reason.to_owned(), moved_at };
         let directory = self.root().join("quarantine").join(staging::unique());
         new_private_directory(&directory).map_err(Error::io("create", &directory))?;
-        if let Err(error) = record::write_new(&directory.join(REASON), &quarantined, Durability::Durable) {
+        let name = path.file_name().unwrap_or_default();
+        let file = directory.join(if name == REASON { OTHER_REASON } else { REASON });
+        if let Err(error) = record::write_new(&file, &quarantined, Durability::Durable) {
             let _ = remove_tree(&directory);
             return Err(error);
         }
-        Ok(directory.join(path.file_name().unwrap_or_default()))
+        Ok(directory.join(name))
     }
 }
 

@@ -114,6 +114,36 @@ fn what_was_quarantined_is_put_back_where_nothing_else_is() {
     assert_eq!(entries(root, "quarantine"), 0);
 }
 
+/// The reason and the thing never have one name.
+#[test]
+fn what_is_called_as_the_reason_is_set_aside_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let store = StoreDir::open(root).unwrap();
+    let (record, clone) = (root.join("names/reason.json"), root.join("clones/reason.json"));
+    fs::write(&record, "a record").unwrap();
+    fs::create_dir(&clone).unwrap();
+    let replaced = root.join("digests/reason.json");
+    fs::write(&replaced, "another record").unwrap();
+    let staged = root.join("tmp/staged");
+    fs::write(&staged, "a good one").unwrap();
+    let aside = [&record, &clone].map(|path| store.quarantine(path, "torn").unwrap().unwrap());
+    store.quarantine_replaced(&replaced, &staged, "torn").unwrap();
+    assert_eq!(fs::read_to_string(&replaced).unwrap(), "a good one");
+    assert_eq!(fs::read_to_string(&aside[0]).unwrap(), "a record");
+    for name in store.quarantine_names().unwrap() {
+        let place = root.join("quarantine").join(name);
+        let reason = fs::read(place.join("why.json")).unwrap();
+        let reason: Quarantined = serde_json::from_slice(&reason).unwrap();
+        assert!(reason.reason == "torn" && reason.origin.ends_with("reason.json"), "{reason:?}");
+        assert!(place.join("reason.json").exists());
+    }
+    for (aside, path) in aside.iter().zip([&record, &clone]) {
+        assert!(store.put_back(aside, path).unwrap());
+    }
+    assert_eq!((entries(root, "quarantine"), clone.is_dir()), (1, true));
+}
+
 #[test]
 fn records_are_replaced_and_listed() {
     let directory = tempfile::tempdir().unwrap();

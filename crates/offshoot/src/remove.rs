@@ -81,7 +81,7 @@ impl Store {
     }
 
     fn take_away(&self, claim: Claim) -> Result<(), Error> {
-        let retired = claim.retire(&self.directory)?;
+        let Some(retired) = claim.retire(&self.directory)? else { return Ok(()) };
         self.directory.sync_area(Area::Templates)?;
         Ok(retired.discard()?)
     }

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 
-use crate::lock::{flock, is_same, open_lock};
+use crate::lock::{flock, is_at, is_same, open_lock};
 use crate::{Area, Digest, EntryName, Error, Staging, StoreDir};
 
 /// How often a use is noted, in seconds.
@@ -59,7 +60,7 @@ impl Lease {
 #[derive(Debug)]
 pub struct Claim {
     path: PathBuf,
-    _file: File,
+    file: File,
     used_at: SystemTime,
 }
 
@@ -88,7 +89,7 @@ impl Claim {
         if !is_same(&metadata, &path)? {
             return Ok(Claimed::Gone);
         }
-        Ok(Claimed::Free(Self { path, _file: file, used_at: modified(&metadata) }))
+        Ok(Claimed::Free(Self { path, file, used_at: modified(&metadata) }))
     }
 
     /// What it is.
@@ -103,10 +104,16 @@ impl Claim {
 
     /// Takes it out of sight in one rename; it is removed when what is returned is dropped or discarded. The directory
     /// that it was in is the caller's to sync before that.
-    pub fn retire(self, store: &StoreDir) -> Result<Staging<'_>, Error> {
+    ///
+    /// `Ok(None)`: it is not there any more, and what came in its place stays. Nobody of ours moves what is claimed; a
+    /// person may.
+    pub fn retire(self, store: &StoreDir) -> Result<Option<Staging<'_>>, Error> {
         let retired = store.temporary_path()?;
+        if !is_at(&self.file, &self.path)? {
+            return Ok(None);
+        }
         fs::rename(&self.path, &retired).map_err(Error::io("take away", &self.path))?;
-        Ok(Staging::of_retired(store, retired))
+        Ok(Some(Staging::of_retired(store, retired)))
     }
 }
 
@@ -122,7 +129,18 @@ impl StoreDir {
         Ok(lease)
     }
 
-    /// The same, but who only looks whether to remove it is waited for: it is not in use for that. For who has no other
+    /// Keeps a pack, template or blob from being claimed while somebody decides whether to move it; that is no use of it.
+    /// `None` where there is nothing, or something that nobody can claim: a link, or what this user may not open.
+    ///
+    /// Waits as [`lease`](Self::lease) does.
+    pub fn keep(&self, path: &Path) -> Result<Option<Lease>, Error> {
+        match Lease::on(path) {
+            Err(Error::Io { source, .. }) if is_closed(&source) => Ok(None),
+            lease => lease,
+        }
+    }
+
+    /// The right to remove a published entry, as [`claim`](Self::claim) gives it, but who only looks whether to remove it is waited for: it is not in use for that. For who has no other
     /// claim.
     pub fn claim_after_others(&self, area: Area, name: &EntryName) -> Result<Claimed, Error> {
         let path = self.entry_path(area, name);
@@ -145,6 +163,14 @@ impl StoreDir {
     pub fn claim_blob(&self, digest: Digest) -> Result<Claimed, Error> {
         Claim::on(self.blob_path(digest), false)
     }
+}
+
+/// Whether nobody can open it, as this user: a link, a socket, a device that is not there, or by its mode.
+fn is_closed(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    errno.is_some_and(|errno| {
+        [Errno::LOOP, Errno::NXIO, Errno::NODEV, Errno::ACCESS, Errno::PERM].contains(&errno)
+    })
 }
 
 fn modified(metadata: &Metadata) -> SystemTime {

@@ -175,7 +175,8 @@ impl Store {
             }
             let area = claim.path().parent().map(Path::to_owned).unwrap_or_default();
             match claim.retire(&self.directory) {
-                Ok(staging) => retired.push((index, area, staging)),
+                Ok(Some(staging)) => retired.push((index, area, staging)),
+                Ok(None) => outcomes[index] = Some(CollectionOutcome::Gone),
                 Err(error) => outcomes[index] = Some(CollectionOutcome::Failed(error.into())),
             }
         }

@@ -23,9 +23,14 @@ impl Store {
         finding: &Finding,
         progress: &dyn Progress,
     ) -> Result<Option<PathBuf>, Error> {
-        // No claim is made on it: who uses it uses damage, and does not go on with that.
+        // No claim is made on it: who uses it uses damage, and does not go on with that. But who has claimed it, to remove it,
+        // is waited for: it would be what comes in its place that is removed.
         let _changing = self.lock_item(&finding.item)?;
         let path = finding.item.path(self);
+        let _kept = match &finding.item {
+            Item::Entry(Area::Layers | Area::Templates, _) | Item::Blob(_) => self.directory.keep(&path)?,
+            _ => None,
+        };
         let looked_at = identity(&path)?;
         let found = self.found_now(&finding.item, Depth::Full, progress)?;
         let Some(damage) = found.iter().find(|found| found.is_damage()) else { return Ok(None) };

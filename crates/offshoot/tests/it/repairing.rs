@@ -277,7 +277,7 @@ fn what_is_right_by_now_is_not_built_again() {
 }
 
 /// Whether somebody waits for a lock on a file, as the kernel says.
-fn is_waited_for(file: &File) -> bool {
+pub(crate) fn is_waited_for(file: &File) -> bool {
     let inode = format!(":{} ", file.metadata().unwrap().ino());
     let locks = fs::read_to_string("/proc/locks").unwrap();
     locks.lines().any(|line| line.contains("-> FLOCK") && line.contains(&inode))

@@ -9,11 +9,13 @@ use offshoot::{
     CloneOptions, Depth, Event, Mended, Outcome, Problem, Progress, Quiet, Report, Store, Subject,
     VerifyOptions,
 };
+use offshoot_store::{Area, Claimed, EntryName, StoreDir};
 use offshoot_testkit::oracle;
 
 use crate::image::{names, vm};
+use crate::repairing::is_waited_for;
 use crate::running::Running;
-use crate::verifying::{everything, flip, known_files, verify};
+use crate::verifying::{Everything, everything, flip, known_files, verify};
 
 fn set_aside(store: &Store, report: &Report) -> Vec<Mended> {
     store.quarantine(report, &Quiet).unwrap()
@@ -224,4 +226,73 @@ fn what_others_replace_while_it_is_looked_at_stays() {
         assert_eq!(fs::read(&path).unwrap(), good);
         assert!(names(&all.store, "quarantine").is_empty() && verify(&all.store).findings.is_empty());
     }
+}
+
+/// Damages a template, a pack and a blob, one at a time: each with the right to remove it, and what it is.
+fn each_claimable(all: &Everything, mut then: impl FnMut(&StoreDir, &(dyn Fn() -> Claimed + Sync), &Path)) {
+    let directory = StoreDir::open(all.store.path()).unwrap();
+    let pack = all.store.path().join("layers").join(&names(&all.store, "layers")[0]);
+    let blob = all.store.blobs().unwrap()[0].digest;
+    let entry = |path: &Path| EntryName::listed(path.file_name().unwrap().to_str().unwrap()).unwrap();
+    let template = all.snapshot.parent().unwrap();
+    flip(&all.snapshot, 8_000_000);
+    then(&directory, &|| directory.claim(Area::Templates, &entry(template)).unwrap(), template);
+    flip(&pack.join("data"), 99);
+    then(&directory, &|| directory.claim(Area::Layers, &entry(&pack)).unwrap(), &pack);
+    flip(&directory.blob_path(blob), 99);
+    then(&directory, &|| directory.claim_blob(blob).unwrap(), &directory.blob_path(blob));
+}
+
+/// Who removes something does so by its path: it must not become another's meanwhile.
+#[test]
+fn what_is_being_removed_is_not_moved() {
+    let all = everything();
+    each_claimable(&all, |directory, claim, path| {
+        let report = verify(&all.store);
+        let Claimed::Free(claim) = claim() else { panic!("{} is in use", path.display()) };
+        let held = File::open(path).unwrap();
+        let mended = std::thread::scope(|scope| {
+            let moving = scope.spawn(|| set_aside(&all.store, &report));
+            while !is_waited_for(&held) && !moving.is_finished() {
+                std::thread::yield_now();
+            }
+            assert!(path.exists(), "{} was moved", path.display());
+            claim.retire(directory).unwrap().unwrap().discard().unwrap();
+            moving.join().unwrap()
+        });
+        assert!(mended.is_empty() && names(&all.store, "quarantine").is_empty(), "{mended:?}");
+    });
+}
+
+/// Tries to claim what is looked at.
+struct Claiming<'a> {
+    claim: &'a (dyn Fn() -> Claimed + Sync),
+    asked: AtomicUsize,
+}
+
+impl Progress for Claiming<'_> {
+    fn event(&self, _: Event) {}
+
+    fn cancelled(&self) -> bool {
+        // Asked first before anything is done.
+        if self.asked.fetch_add(1, Ordering::Relaxed) > 0 {
+            assert!(matches!((self.claim)(), Claimed::InUse));
+        }
+        false
+    }
+}
+
+#[test]
+fn what_is_being_moved_is_not_removed() {
+    let all = everything();
+    each_claimable(&all, |_, claim, path| {
+        let report = verify(&all.store);
+        let claiming = Claiming { claim, asked: AtomicUsize::new(0) };
+        let mended = all.store.quarantine(&report, &claiming).unwrap();
+        assert!(claiming.asked.into_inner() > 1);
+        let [Mended { path: moved, outcome: Outcome::SetAside(_), .. }] = mended.as_slice() else {
+            panic!("{mended:?}")
+        };
+        assert_eq!(moved, path);
+    });
 }

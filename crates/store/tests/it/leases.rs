@@ -43,7 +43,7 @@ fn what_is_leased_cannot_be_claimed_and_what_is_claimed_goes() {
     drop(claimed);
     assert!(store.contains(Area::Templates, &name()).unwrap());
     let Claimed::Free(claimed) = claim() else { panic!("nobody has it") };
-    let retired = claimed.retire(&other).unwrap();
+    let retired = claimed.retire(&other).unwrap().unwrap();
     assert!(!store.contains(Area::Templates, &name()).unwrap());
     assert_eq!(fs::read_dir(directory.path().join("tmp")).unwrap().count(), 1);
     retired.discard().unwrap();
@@ -66,7 +66,7 @@ fn who_waits_for_what_goes_finds_nothing_or_the_next() {
             while !waiting.load(Ordering::SeqCst) {
                 std::thread::yield_now();
             }
-            let retired = claimed.retire(&store).unwrap();
+            let retired = claimed.retire(&store).unwrap().unwrap();
             let lease = next.map(|content| publish(&store, content));
             drop(retired);
             let got = waiter.join().unwrap();
@@ -101,7 +101,7 @@ fn a_claim_is_never_on_what_came_later() {
             while !waiting.load(Ordering::SeqCst) {
                 std::thread::yield_now();
             }
-            let retired = first.retire(&store).unwrap();
+            let retired = first.retire(&store).unwrap().unwrap();
             let second = publish(&store, "second");
             drop(retired);
             let claimed = waiter.join().unwrap();
@@ -110,7 +110,7 @@ fn a_claim_is_never_on_what_came_later() {
         });
         drop(second);
         let Claimed::Free(second) = store.claim(Area::Templates, &name()).unwrap() else { panic!("in use") };
-        second.retire(&store).unwrap().discard().unwrap();
+        second.retire(&store).unwrap().unwrap().discard().unwrap();
     }
 }
 
@@ -171,7 +171,7 @@ fn a_blob_stays_as_long_as_its_lease() {
     assert!(matches!(store.claim_blob(digest).unwrap(), Claimed::InUse));
     drop(third);
     let Claimed::Free(claim) = store.claim_blob(digest).unwrap() else { panic!("in use") };
-    claim.retire(&store).unwrap().discard().unwrap();
+    claim.retire(&store).unwrap().unwrap().discard().unwrap();
     assert!(!path.exists());
     for part in ["tmp", "locks"] {
         assert_eq!(fs::read_dir(directory.path().join(part)).unwrap().count(), 0, "{part}");
@@ -302,4 +302,55 @@ fn who_only_looks_does_not_use() {
     let lease = store.lease(Area::Templates, &name()).unwrap();
     assert!(matches!(store.claim_after_others(Area::Templates, &name()).unwrap(), Claimed::InUse));
     drop(lease);
+}
+
+/// What a person moves, though it is claimed, is not there any more; what came in its place stays.
+#[test]
+fn only_what_was_claimed_is_retired() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = StoreDir::open(directory.path()).unwrap();
+    drop(publish(&store, "first"));
+    let Claimed::Free(claimed) = store.claim(Area::Templates, &name()).unwrap() else { panic!("in use") };
+    let path = store.entry_path(Area::Templates, &name());
+    let aside = store.quarantine(&path, "damaged").unwrap().unwrap();
+    let second = publish(&store, "second");
+    assert!(claimed.retire(&store).unwrap().is_none());
+    assert_eq!(fs::read_to_string(path.join("content")).unwrap(), "second");
+    assert_eq!(fs::read_to_string(aside.join("content")).unwrap(), "first");
+    drop(second);
+    let Claimed::Free(claimed) = store.claim(Area::Templates, &name()).unwrap() else { panic!("in use") };
+    fs::rename(&path, directory.path().join("elsewhere")).unwrap();
+    assert!(claimed.retire(&store).unwrap().is_none());
+    assert_eq!(fs::read_dir(directory.path().join("tmp")).unwrap().count(), 0);
+}
+
+#[test]
+fn what_is_kept_is_not_used_and_not_claimed() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = StoreDir::open(directory.path()).unwrap();
+    let path = store.entry_path(Area::Templates, &name());
+    assert!(store.keep(&path).unwrap().is_none());
+    drop(publish(&store, "content"));
+    let long_ago = SystemTime::now() - Duration::from_secs(1000);
+    File::open(&path).unwrap().set_modified(long_ago).unwrap();
+    let kept = store.keep(&path).unwrap().unwrap();
+    assert!(matches!(store.claim(Area::Templates, &name()).unwrap(), Claimed::InUse));
+    drop(kept);
+    let Claimed::Free(claim) = store.claim(Area::Templates, &name()).unwrap() else { panic!("in use") };
+    assert_eq!(claim.used_at(), long_ago);
+    drop(claim);
+    // What nobody can claim needs not be kept.
+    fs::rename(&path, directory.path().join("elsewhere")).unwrap();
+    for oddity in ["link", "socket"] {
+        match oddity {
+            "link" => std::os::unix::fs::symlink(directory.path(), &path).unwrap(),
+            _ => drop(std::os::unix::net::UnixListener::bind(&path).unwrap()),
+        }
+        assert!(store.keep(&path).unwrap().is_none(), "{oddity}");
+        assert!(store.claim(Area::Templates, &name()).is_err(), "{oddity}");
+        fs::remove_file(&path).unwrap();
+    }
+    // Of another failure it is not known whether others have it too.
+    fs::write(&path, b"").unwrap();
+    assert!(store.keep(&path.join("below")).is_err());
 }

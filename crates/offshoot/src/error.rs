@@ -5,7 +5,7 @@ use offshoot_oci::ImageName;
 use offshoot_store::Digest;
 
 use crate::resize2fs::Resize2fsError;
-use crate::{Damage, IdError, Strategy, TemplateId, VmId};
+use crate::{Damage, IdError, Problem, Strategy, TemplateId, VmId};
 
 /// What can go wrong; [`kind`](Self::kind) says what a caller can do about it.
 #[derive(Debug, thiserror::Error)]
@@ -396,6 +396,18 @@ pub enum Error {
     OtherTemplate {
         /// The template.
         id: TemplateId,
+    },
+    /// A template whose record is damaged, which is all that says what it is made of.
+    #[error(
+        "the template {id} cannot be made by its record {}, which is damaged itself; put back what it was, or set the template aside with --quarantine and build its image again", path.display()
+    )]
+    TemplateRecord {
+        /// The template.
+        id: TemplateId,
+        /// Its record, or its directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<Problem>,
     },
     /// A value has no JSON form.
     #[error("cannot encode a derivation")]

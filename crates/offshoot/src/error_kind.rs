@@ -54,6 +54,7 @@ impl Error {
             Self::SourceChanged { .. }
             | Self::NoSource { .. }
             | Self::OtherTemplate { .. }
+            | Self::TemplateRecord { .. }
             | Self::Merge { .. }
             | Self::NoRecord { .. } => ErrorKind::Integrity,
             Self::Store(error) => match error {

@@ -35,8 +35,18 @@ impl Store {
         let (Some(derivation), Some(image)) = (record.derivation(), &record.image) else {
             return Err(Error::NoSource { id });
         };
-        if !self.found_now(&finding.item, Depth::Full, progress)?.iter().any(Finding::is_damage) {
-            return Ok(None);
+        let path = self.template_disk(id);
+        let looked_at = identity(&path)?;
+        let mut damage = self.found_now(&finding.item, Depth::Full, progress)?;
+        damage.retain(Finding::is_damage);
+        let of_disk = damage.iter().any(|found| found.path == path);
+        match damage.into_iter().next() {
+            None => return Ok(None),
+            // There is nothing to make it from but itself.
+            Some(found) if !of_disk => {
+                return Err(Error::TemplateRecord { id, path: found.path, source: Box::new(found.problem) });
+            }
+            Some(_) => {}
         }
         let _packs = self.packs_again(derivation, options, progress)?;
         let staging = self.directory.stage()?;
@@ -51,24 +61,25 @@ impl Store {
         }
         seal(&disk.file, &staged)?;
         Durability::Durable.sync_file(&disk.file, &staged)?;
-        let path = self.template_disk(id);
-        let replaced = {
+        {
             let _changing = self.lock_item(&finding.item)?;
             if self.template_record(id)?.as_ref() != Some(&record) {
                 return Err(no_record());
             }
+            // Others have made it right meanwhile.
+            if identity(&path)? != looked_at {
+                return Ok(None);
+            }
             let reason = format!("{}: {}", finding.path.display(), finding.problem);
-            let replaced = identity(&path)?;
             self.directory.quarantine_replaced(&path, &staged, &reason)?;
-            replaced
-        };
+        }
         progress.event(Event::BuildFinished { reused: false });
         // A clone that is not linked is found by the next look, and linked by the next repair.
         let clones = self.directory.each_entry_record(Area::Clones, records::CLONE_RECORD);
         for (_, clone) in clones.into_iter().flatten() {
             if let Ok(Some(CloneRecord { vm_id, strategy: Strategy::Hardlink, template, format, .. })) = clone
                 && template.id == id
-                && let Err(error) = self.link_to(&vm_id, id, replaced)
+                && let Err(error) = self.link_to(&vm_id, id, looked_at)
             {
                 let path = self.clone_disk(&vm_id, format);
                 let subject = Subject::Clone(vm_id.to_string());
@@ -142,6 +153,10 @@ impl Store {
         else {
             return Ok(false);
         };
+        if !clone.record.read_only {
+            // What its VM writes would be everybody's.
+            return Err(Error::HardlinkWritable);
+        }
         let staging = self.directory.stage()?;
         let link = staging.path().join(records::DISK);
         fs::hard_link(self.template_disk(id), &link).map_err(Error::io("link", &link))?;

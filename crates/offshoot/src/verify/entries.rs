@@ -1,10 +1,11 @@
 //! Packs, templates and clones, looked at.
 
 use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use offshoot_layer::{IndexProblem, Pack};
-use offshoot_store::{Area, Digest, EntryName};
+use offshoot_store::{Area, Digest, EntryName, with_causes};
 
 use super::attributes::Expected;
 use super::check::{Check, Findings};
@@ -74,7 +75,7 @@ impl Check<'_> {
                 Ok(())
             }
             error => {
-                findings.push(directory, Problem::Pack(error.to_string()));
+                findings.push(directory, Problem::Pack(with_causes(&error)));
                 Ok(())
             }
         }
@@ -194,8 +195,17 @@ impl Check<'_> {
             match self.store.damage(&clone) {
                 Ok(None) => {}
                 Ok(Some(damage)) => findings.push(&clone.path, Problem::Clone(damage)),
-                Err(Error::Io { source, .. }) => self.unreadable(&clone.path, source, findings)?,
-                Err(error) => findings.push(&clone.path, Problem::Record(error.to_string())),
+                Err(
+                    Error::Io { source, .. }
+                    | Error::Overlay { source: offshoot_qcow2::Error::Io { source, .. }, .. },
+                ) => self.unreadable(&clone.path, source, findings)?,
+                Err(Error::Overlay {
+                    source: offshoot_qcow2::Error::Unsupported { feature, .. }, ..
+                }) => findings.push(&clone.path, Problem::Unsupported(feature)),
+                // Whatever else it is: nothing is known of the disk.
+                Err(error) => {
+                    self.unreadable(&clone.path, io::Error::other(with_causes(&error)), findings)?;
+                }
             }
         }
         Ok(())

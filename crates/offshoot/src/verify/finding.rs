@@ -154,6 +154,9 @@ pub enum Problem {
     /// A clone's disk that a VM cannot start with.
     #[error("{0}")]
     Clone(Damage),
+    /// An overlay of a kind that a VMM may know, and this library does not.
+    #[error("it cannot be looked at: {0}")]
+    Unsupported(offshoot_qcow2::Unsupported),
     /// It cannot be read, so nothing is known of it.
     #[error("it cannot be read: {0}")]
     Unreadable(io::Error),
@@ -179,6 +182,7 @@ impl Problem {
             Self::Pack(_) => "pack",
             Self::Filesystem(_) => "filesystem",
             Self::Clone(_) => "clone",
+            Self::Unsupported(_) => "unsupported",
             Self::Unreadable(_) => "unreadable",
         }
     }
@@ -201,6 +205,7 @@ impl Finding {
             Problem::Mode { .. }
                 | Problem::Owner { .. }
                 | Problem::Unreadable(_)
+                | Problem::Unsupported(_)
                 | Problem::Dangling { .. }
                 | Problem::Clone(Damage::NoBacking { .. })
         )
@@ -212,6 +217,7 @@ impl Finding {
             (Problem::Mode { .. }, _) => "--repair gives it that mode",
             (Problem::Owner { .. }, _) => "give it back with chown",
             (Problem::Unreadable(_), _) => "look at the disk that the store is on",
+            (Problem::Unsupported(_), _) => "look at it with qemu-img info; its VM may know what it is",
             (Problem::Stray, _) => "move it elsewhere; --quarantine moves it aside",
             (_, Subject::Store) => "make it anew, or restore it",
             (Problem::Dangling { .. }, Subject::Image(_)) => {

@@ -90,7 +90,7 @@ impl Store {
         });
         let mut seen = BTreeSet::new();
         for finding in damaged {
-            if !seen.insert(&finding.item) {
+            if seen.contains(&finding.item) {
                 continue;
             }
             crate::progress::check(progress).map_err(Error::io("repair", self.path()))?;
@@ -102,8 +102,10 @@ impl Store {
                 Subject::Template(id) => self.build_again(id, finding, options, progress, &mut mended),
                 Subject::Digest(_) => self.forget(finding, progress),
                 Subject::Clone(vm) if finding.is_no_link() => self.link_again(vm, progress),
+                // There may be a remedy for what else is wrong with it.
                 _ => continue,
             };
+            seen.insert(&finding.item);
             mended.extend(finding.became(outcome));
         }
         Ok(mended)
@@ -177,6 +179,9 @@ impl Store {
         let is_file = finding.path.symlink_metadata().is_ok_and(|metadata| !metadata.is_dir());
         match &finding.item {
             Item::Record(RecordArea::Digests, name) if is_file => {
+                if !self.found_now(&finding.item, Depth::Quick, progress)?.iter().any(Finding::is_damage) {
+                    return Ok(None);
+                }
                 self.directory.remove_record(RecordArea::Digests, name)?;
                 Ok(Some(Outcome::Forgotten))
             }

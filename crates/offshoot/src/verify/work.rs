@@ -77,9 +77,10 @@ impl Check<'_> {
         if found.is_empty() {
             return Ok(found);
         }
-        let _changing = match item {
-            Item::Entry(area, name) => Some(self.store.directory.lock_key(*area, name)?),
-            _ => None,
+        let _changing = match self.store.lock_item(item) {
+            // A disk that fails is read-only by then: that is when it is looked at.
+            Err(Error::Store(offshoot_store::Error::Io { source, .. })) if cannot_be_made(&source) => None,
+            locked => locked?,
         };
         self.item_if_there(item)
     }
@@ -93,4 +94,11 @@ impl Check<'_> {
         let is_own = matches!(item, Item::Format | Item::Directory(_));
         Ok(if is_gone && !is_own { Vec::new() } else { found })
     }
+}
+
+/// Whether there is no place for a lock's file.
+fn cannot_be_made(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let kinds = [NotADirectory, NotFound, QuotaExceeded, ReadOnlyFilesystem, StorageFull];
+    kinds.contains(&error.kind())
 }

@@ -19,10 +19,16 @@ fn kinds<'a>(report: &'a Report, path: &Path) -> Vec<&'a str> {
     report.findings.iter().filter(|found| found.path == path).map(|found| found.problem.kind()).collect()
 }
 
-type Change = fn(&mut Value);
+pub(crate) type Change = fn(&mut Value);
 
 /// Writes a record as this library would, with something else in it; the record as it was.
-fn change(all: &Everything, area: Area, name: &str, file: &str, with: Change) -> (PathBuf, Vec<u8>) {
+pub(crate) fn change(
+    all: &Everything,
+    area: Area,
+    name: &str,
+    file: &str,
+    with: Change,
+) -> (PathBuf, Vec<u8>) {
     let path = all.store.path().join(area.directory()).join(name).join(file);
     let good = fs::read(&path).unwrap();
     let mut record: Value = serde_json::from_slice(&good).unwrap();

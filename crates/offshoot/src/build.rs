@@ -184,6 +184,7 @@ impl Store {
     /// Lets a name stand for a template, whatever it stood for before. The template is there as long as the caller has it.
     pub(crate) fn name_template(&self, template: &mut Template, name: &TemplateName) -> Result<(), Error> {
         let record = NameRecord { version: records::VERSION, name: name.clone(), id: template.record.id };
+        let _moving = self.directory.lock_record(RecordArea::Names, &name.entry())?;
         self.directory.put_record(RecordArea::Names, &name.entry(), &record)?;
         template.name = Some(name.clone());
         Ok(())

@@ -60,7 +60,7 @@ impl Store {
             return Err(problem);
         }
         for name in records.names.iter().filter(|name| name.id == id) {
-            self.directory.remove_record(RecordArea::Names, &name.name.entry())?;
+            self.take_name(&name.name, id)?;
         }
         self.take_away(claim)
     }
@@ -72,7 +72,7 @@ impl Store {
         if !has_other_names {
             refuse_clones(&records, id)?;
         }
-        self.directory.remove_record(RecordArea::Names, &name.entry())?;
+        self.take_name(name, id)?;
         match claimed {
             // What cannot be read may need it.
             Claimed::Free(claim) if !has_other_names && records.problems.is_empty() => self.take_away(claim),
@@ -80,9 +80,22 @@ impl Store {
         }
     }
 
+    /// Removes a name of a template, unless it stands for another one by now: then it is not the one that was asked for.
+    fn take_name(&self, name: &TemplateName, id: TemplateId) -> Result<(), Error> {
+        let _moving = self.directory.lock_record(RecordArea::Names, &name.entry())?;
+        if self.named(name)? == Some(id) {
+            self.directory.remove_record(RecordArea::Names, &name.entry())?;
+        }
+        Ok(())
+    }
+
     fn take_away(&self, claim: Claim) -> Result<(), Error> {
         let Some(retired) = claim.retire(&self.directory)? else { return Ok(()) };
-        self.directory.sync_area(Area::Templates)?;
+        if let Err(error) = self.directory.sync_area(Area::Templates) {
+            // What may come back when the power fails must come back whole.
+            retired.leave();
+            return Err(error.into());
+        }
         Ok(retired.discard()?)
     }
 

@@ -131,7 +131,8 @@ impl<'store> Staging<'store> {
 
 impl Staging<'_> {
     /// Puts the directory in the place of a published one, in one step of the filesystem: whoever looks sees the old
-    /// entry or the new one. The old one is removed then.
+    /// entry or the new one. The old one is removed when the new one is there for good; if that cannot be had, it is
+    /// [left](Self::leave).
     ///
     /// Files in it are the caller's to have synced, as for [`publish`](Self::publish). The entry must be there.
     pub fn replace(self, area: Area, name: &EntryName, durability: Durability) -> Result<(), Error> {
@@ -139,8 +140,12 @@ impl Staging<'_> {
         durability.sync_directory(&self.path)?;
         rustix::fs::renameat_with(CWD, &self.path, CWD, &target, RenameFlags::EXCHANGE)
             .map_err(Error::errno("replace", &target))?;
-        // What is staged now is the old entry: dropped only when the new one is there for good.
-        durability.sync_directory(durable::parent(&target))
+        if let Err(error) = durability.sync_directory(durable::parent(&target)) {
+            // What is staged now is the old entry, which may be back when the power fails.
+            self.leave();
+            return Err(error);
+        }
+        Ok(())
     }
 }
 

@@ -122,8 +122,18 @@ impl StoreDir {
         KeyLock::take(self.key_path(area, name))
     }
 
+    /// Waits for the right to change the record of that name; held until the guard is dropped. It is the last lock that
+    /// anybody takes: who has it waits for nothing.
+    pub fn lock_record(&self, area: RecordArea, name: &EntryName) -> Result<KeyLock, Error> {
+        KeyLock::wait(self.lock_path(area.directory(), name))
+    }
+
     fn key_path(&self, area: Area, name: &EntryName) -> PathBuf {
-        self.root.join("locks").join(format!("{}-{name}", area.directory()))
+        self.lock_path(area.directory(), name)
+    }
+
+    fn lock_path(&self, area: &str, name: &EntryName) -> PathBuf {
+        self.root.join("locks").join(format!("{area}-{name}"))
     }
 }
 

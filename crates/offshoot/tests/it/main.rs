@@ -16,6 +16,7 @@ mod image;
 mod importing;
 mod killed_sessions;
 mod left_alone;
+mod removing_beside;
 mod repairing;
 mod running;
 mod sessions;

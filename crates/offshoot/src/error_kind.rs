@@ -1,7 +1,7 @@
 use std::io;
 
 use crate::progress::Cancelled;
-use crate::{Error, growth};
+use crate::{Error, Resize2fsError, growth};
 
 /// What a caller can do about an [`Error`].
 ///
@@ -95,6 +95,7 @@ impl Error {
             | Self::NoDisk { .. }
             | Self::NotAFile { .. }
             | Self::NotAName { .. } => ErrorKind::Usage,
+            Self::Resize2fs { source: Resize2fsError::Interrupted, .. } => ErrorKind::Interrupted,
             Self::NoReflink { .. }
             | Self::NoHardlink { .. }
             | Self::BadReflink { .. }

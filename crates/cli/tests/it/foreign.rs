@@ -83,6 +83,18 @@ fn what_resize2fs_says_is_in_the_error() {
 }
 
 #[test]
+fn an_interrupted_resize2fs_is_an_interrupt() {
+    let Some(small) = foreign() else { return };
+    small.store.run(&["clone", "foreign", "vm"]);
+    let interrupted = script(&small, "kill -INT $$");
+    for arguments in COMMANDS {
+        let (message, code) = small.store.fails(&[arguments, &["--resize2fs", text(&interrupted)]].concat());
+        assert_eq!(code, 130, "{message}");
+        small.nothing_unfinished(&message);
+    }
+}
+
+#[test]
 fn inside_an_overlay_it_cannot_work() {
     let Some(small) = foreign() else { return };
     small.store.run(&["clone", "foreign", "vm", "--strategy", "qcow2"]);

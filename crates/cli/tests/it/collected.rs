@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 
@@ -340,6 +341,35 @@ fn what_is_not_gone_for_good_stays_whole() {
     assert_eq!(whole.count(), failed.len());
     json(&small.store, &AT_ONCE);
     assert_eq!(fs::read_dir(small.store.path.join("tmp")).unwrap().count(), 0);
+}
+
+/// The same of what is removed by name, or has another in its place.
+#[test]
+fn what_is_not_removed_or_replaced_for_good_stays_whole() {
+    if !oracle::available(&["strace"]) {
+        return;
+    }
+    let cases =
+        [(["remove", "base"], "templates", "template.json"), (["reset", "vm"], "clones", "clone.json")];
+    for (arguments, area, record) in cases {
+        let directory = offshoot_testkit::scratch_directory();
+        let small = Small::within(directory.path());
+        let disk = if area == "clones" { small.clone("vm", &[]) } else { small.template.clone() };
+        let inode = disk.metadata().unwrap().ino();
+        let area = small.store.path.join(area);
+        let injection = ["-P", area.to_str().unwrap(), "-e", "inject=fsync,fdatasync:error=EIO"];
+        let trace = directory.path().join("trace");
+        let mut command = traced(&small.store.command(&arguments), &trace, &injection);
+        let (message, code) = failure(&oracle::output(&mut command), &command);
+        assert_eq!(code, 1, "{message}");
+        assert!(message.contains("Input/output error"), "{message}");
+        let kept: Vec<_> = fs::read_dir(small.store.path.join("tmp")).unwrap().flatten().collect();
+        assert_eq!(kept.len(), 1, "{arguments:?}: {kept:?}");
+        let kept = kept[0].path();
+        assert_eq!(kept.join("rootfs.ext4").metadata().unwrap().ino(), inode, "{arguments:?}");
+        assert!(kept.join(record).is_file(), "{arguments:?}");
+        small.nothing_unfinished(arguments[0]);
+    }
 }
 
 #[test]

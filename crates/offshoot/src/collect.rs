@@ -6,6 +6,7 @@ mod choose;
 mod options;
 mod plan;
 mod planning;
+mod problems;
 mod references;
 
 pub use carry_out::{Collected, Collection, CollectionOutcome};

@@ -98,6 +98,24 @@ pub enum Error {
 }
 
 impl Error {
+    /// What it is about.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Remove(error) => &error.path,
+            Self::Io { path, .. }
+            | Self::NotAStore { path }
+            | Self::NotADirectory { path }
+            | Self::Format { path, .. }
+            | Self::Owner { path, .. }
+            | Self::Record { path, .. }
+            | Self::RecordChanged { path }
+            | Self::NotAFile { path }
+            | Self::FileOwner { path, .. }
+            | Self::Exposed { path, .. }
+            | Self::Blob { path, .. } => path,
+        }
+    }
+
     /// For `map_err`: what was tried, and on what.
     pub fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { operation, path: path.to_owned(), source }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use offshoot_store::{Area, Claimed, Durability, EntryName, RecordArea, Staging};
+use offshoot_store::{Area, Capacity, Claimed, Durability, EntryName, RecordArea, Staging, with_causes};
 
 use super::Records;
 use super::plan::{CollectionEntry, CollectionPlan, CollectionReason, KeptReason, Room, Target};
@@ -23,7 +23,8 @@ pub struct Collection {
     pub entries: Vec<Collected>,
     /// How many bytes were freed, by the plan's sums.
     pub bytes: u64,
-    /// What is wanted of the store's filesystem, where something is, and what is missing of it by what was removed.
+    /// What is wanted of the store's filesystem, where something is, and what is missing of it by what was removed; where
+    /// not all went, the filesystem is asked once more, since somebody else may have removed the rest.
     pub room: Option<Room>,
     /// What could not be read when it was read once more, each told once, without what the plan tells already: what it might
     /// speak of stays.
@@ -80,7 +81,7 @@ impl Store {
         let mut packs_and_blobs = Vec::new();
         let mut digests = Vec::new();
         let mut problems = Vec::new();
-        let mut told: BTreeSet<String> = plan.problems.iter().map(ToString::to_string).collect();
+        let mut told: BTreeSet<String> = plan.problems.iter().map(|problem| with_causes(problem)).collect();
         for (index, entry) in plan.entries.iter().enumerate() {
             match &entry.target {
                 Target::Leftover(leftover) => {
@@ -105,7 +106,7 @@ impl Store {
         for phase in [templates, packs_and_blobs] {
             for claimed in phase.chunks(MAX_CLAIMS) {
                 let found = self.collect_claimed(plan, claimed, &mut outcomes);
-                problems.extend(found.into_iter().filter(|problem| told.insert(problem.to_string())));
+                problems.extend(found.into_iter().filter(|problem| told.insert(with_causes(problem))));
             }
         }
         for index in digests {
@@ -126,8 +127,17 @@ impl Store {
             true => plan.bytes,
             false => entries.iter().filter(removed).map(|collected| collected.entry.bytes).sum(),
         };
-        let room = plan.room.map(|room| room.after(bytes));
+        let room = plan.room.map(|room| if all { room.after(bytes) } else { self.room_now(room, bytes) });
         Ok(Collection { entries, bytes, room, problems })
+    }
+
+    /// What is missing where not all went, of which others may have removed some: by what the filesystem says, or by the sum
+    /// of what was removed, which some filesystems count later.
+    fn room_now(&self, room: Room, bytes: u64) -> Room {
+        let counted = room.after(bytes);
+        let Ok(capacity) = Capacity::of(self.directory.root()) else { return counted };
+        let missing_bytes = room.wanted_bytes.saturating_sub(capacity.available_bytes);
+        Room { missing_bytes: missing_bytes.min(counted.missing_bytes), ..room }
     }
 
     /// Removes entries of the plan that others may use: those that nobody uses, and to which nothing refers even then. Gives

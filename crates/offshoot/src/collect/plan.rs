@@ -21,7 +21,7 @@ pub struct CollectionPlan {
     pub bytes: u64,
     /// What is wanted of the filesystem, where something is.
     pub room: Option<Room>,
-    /// What could not be read: all that it might speak of stays.
+    /// What could not be read, each thing once: all that it might speak of stays.
     pub problems: Vec<Error>,
 }
 

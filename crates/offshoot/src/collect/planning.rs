@@ -9,7 +9,7 @@ use super::choose::choose;
 use super::plan::{
     Collectable, CollectionEntry, CollectionPlan, CollectionReason, Kept, KeptReason, Room, Target,
 };
-use super::{CollectionOptions, Records, References};
+use super::{CollectionOptions, Records, References, problems};
 use crate::records::{CloneRecord, DigestRecord};
 use crate::{Error, Store, TemplateId, VmId};
 
@@ -61,7 +61,7 @@ impl Store {
         }
         let bytes = bytes.of_entries(&entries);
         let kept = kept.into_iter().map(|((what, reason), count)| Kept { what, reason, count }).collect();
-        let problems = records.problems.into_iter().chain(problems).collect();
+        let problems = problems::each_once(records.problems.into_iter().chain(problems));
         Ok(CollectionPlan { options: options.clone(), entries, kept, bytes, room, problems })
     }
 }

@@ -56,7 +56,8 @@ impl Lease {
 
 /// A pack, template or blob that nobody holds a lease on, and that nobody can take one on while this lives.
 ///
-/// Never waited for, and whoever has one waits for nothing: so there is no order in which these must be taken.
+/// Never waited for, and whoever has one waits for nothing but the lock of a name, whose holder waits for nothing: so there is
+/// no order in which these must be taken.
 #[derive(Debug)]
 pub struct Claim {
     path: PathBuf,

@@ -5,6 +5,7 @@ mod backoff;
 mod blob;
 mod certificates;
 mod challenge;
+mod debug_names;
 mod endpoint;
 mod host;
 mod hosts;
@@ -19,6 +20,7 @@ mod repository;
 mod source;
 mod told;
 mod transport;
+mod undisguised;
 mod url;
 mod watch;
 

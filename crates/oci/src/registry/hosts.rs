@@ -102,8 +102,8 @@ impl<'a> Setting<'a> {
         authentication: Authentication,
     ) -> Endpoint {
         let HostEntry { url, resolves, pulls, headers, certificates } = entry;
-        for value in headers.iter().filter_map(|(_, value)| value.to_str().ok()) {
-            self.surroundings.told.header(value);
+        for (name, value) in headers.iter().filter_map(|(name, value)| Some((name, value.to_str().ok()?))) {
+            self.surroundings.told.header(name, value);
         }
         let network = Network::new(url.clone(), certificates, &self.surroundings);
         let down = Default::default();

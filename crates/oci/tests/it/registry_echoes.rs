@@ -11,7 +11,10 @@ use crate::registry_fixture::{Fixture, line, read};
 
 const USER: &str = "somebody";
 /// With what is written otherwise in URLs, in JSON and in Rust's strings.
-const PASSWORD: &str = r#"Correct/horse "battery" \staple"#;
+const PASSWORD: &str = r#"Correct/horse's "battery" \staple"#;
+/// What goes with the user `_json_key`: a file, as it is.
+const KEY: &str =
+    "{\n  \"type\": \"service_account\",\n  \"private_key\": \"-----BEGIN\\nMIIx+y/z=\\n-----END\\n\"\r\n}\n";
 /// The first token that there is.
 const TOKEN: &str = "secret-token-0";
 
@@ -27,13 +30,26 @@ fn harmless(secret: &str) -> String {
 
 /// What somebody who has heard of a secret could look for.
 fn forms(secret: &str) -> Vec<String> {
-    let quoted = secret.escape_debug().to_string();
-    vec![
-        secret.to_lowercase(),
-        quoted.to_lowercase(),
-        quoted.escape_debug().to_string().to_lowercase(),
-        escaped_for_url(secret).to_lowercase(),
-    ]
+    let json = |text: &str| inside(&serde_json::to_string(text).unwrap());
+    let quoted = |text: &str| inside(&format!("{text:?}"));
+    // Its ends say nothing.
+    let secret = secret.trim();
+    let forms = [
+        secret.to_owned(),
+        secret.replace(char::is_control, ""),
+        secret.replace(char::is_control, " "),
+        quoted(secret),
+        quoted(&quoted(secret)),
+        json(secret),
+        quoted(&json(secret)),
+        escaped_for_url(secret),
+    ];
+    forms.iter().map(|form| form.to_lowercase()).collect()
+}
+
+/// Without the quotes.
+fn inside(quoted: &str) -> String {
+    quoted[1..quoted.len() - 1].to_owned()
 }
 
 fn escaped_for_url(text: &str) -> String {
@@ -239,6 +255,44 @@ fn a_document_that_is_as_its_digest_says_can_have_it_too() {
 }
 
 #[test]
+fn a_password_of_several_lines_does_not_come_back() {
+    let auth = Auth::Basic("_json_key".into(), KEY.into());
+    let credentials = Credentials::password("_json_key", KEY);
+    let compact = KEY.replace(['\n', '\r', ' '], "");
+    let joined = KEY.replace(char::is_control, "");
+    let mut told = 0;
+    for secret in [KEY, &compact, &joined] {
+        let run = |word: &str| {
+            let bodies = [
+                json!({"errors": [{"code": "DENIED", "message": word}]}),
+                json!({"errors": [{"code": "DENIED", "message": format!("{word:?}")}]}),
+                json!({"schemaVersion": 2, "mediaType": word}),
+                json!({"schemaVersion": word}),
+            ];
+            let answers = bodies.iter().enumerate().flat_map(|(index, body)| {
+                let statuses: &[u16] = if index < 2 { &[401, 403, 404, 429, 500] } else { &[200] };
+                statuses.iter().map(move |status| (*status, body))
+            });
+            let said = answers.map(|(status, body)| {
+                let fixture = fixture(&auth, &credentials);
+                let status = (status != 200).then_some(Fault::Status(status));
+                fixture.registry.always("v1", status.into_iter().chain(faults(body)).collect());
+                pulled(&fixture)
+            });
+            said.collect::<Vec<_>>()
+        };
+        let control = harmless(secret);
+        for ((said, kind), (control_said, control_kind)) in run(secret).into_iter().zip(run(&control)) {
+            assert_eq!(kind, control_kind, "{said} for {control_said}");
+            // Whatever part of it.
+            told += usize::from(control_said.to_lowercase().contains("freivpr"));
+            assert!(!said.to_lowercase().contains("service"), "{said}");
+        }
+    }
+    assert!(told > 20, "{told}");
+}
+
+#[test]
 fn login_repeats_no_password() {
     let credentials = Credentials::password(USER, PASSWORD);
     for challenge in challenges(PASSWORD) {
@@ -251,7 +305,7 @@ fn login_repeats_no_password() {
 
 #[test]
 fn short_secrets_and_names_of_ours_are_left_in_peace() {
-    for password in ["e", "app", "the", "somebody"] {
+    for password in ["e", "app", "the", "somebody", "registry", "problem", "mirrors"] {
         let credentials = Credentials::password(USER, password);
         let fixture = fixture(&Auth::Basic(USER.into(), password.into()), &credentials);
         let missing = fixture.open(&fixture.registry.reference("somebody/app", "gone"));

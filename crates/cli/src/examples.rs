@@ -176,9 +176,16 @@ mod tests {
 
     use crate::arguments::Arguments;
 
+    /// With the arguments of each command, which are set up only when it is built.
+    fn built() -> clap::Command {
+        let mut program = Arguments::command();
+        program.build();
+        program
+    }
+
     /// All that a person reads: the program's long help, and that of each command.
     fn helps() -> Vec<(String, String)> {
-        let mut program = Arguments::command();
+        let mut program = built();
         let mut helps = vec![(String::new(), program.render_long_help().to_string())];
         for command in program.get_subcommands_mut() {
             helps.push((command.get_name().to_owned(), command.render_long_help().to_string()));
@@ -208,11 +215,16 @@ mod tests {
 
     #[test]
     fn each_option_says_what_it_does() {
-        let program = Arguments::command();
+        let program = built();
+        let mut count = 0;
         for command in program.get_subcommands().chain([&program]) {
-            for argument in command.get_arguments().filter(|argument| argument.get_id() != "help") {
-                assert!(argument.get_help().is_some(), "{} {}", command.get_name(), argument.get_id());
+            for argument in command.get_arguments() {
+                let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.len() > 3, "{} {}", command.get_name(), argument.get_id());
+                // Those of each command, `--store` and the like besides.
+                count += usize::from(!argument.is_global_set());
             }
         }
+        assert!(count > 100, "{count}");
     }
 }

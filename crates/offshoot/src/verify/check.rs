@@ -147,6 +147,25 @@ impl Check<'_> {
         Ok(())
     }
 
+    /// What a record names: it is missing, or it cannot be told whether it is.
+    pub(super) fn needs(
+        &self,
+        record: &Path,
+        what: Subject,
+        is_there: Result<bool, offshoot_store::Error>,
+        findings: &mut Findings,
+    ) -> Result<(), Error> {
+        match is_there {
+            Ok(true) => {}
+            Ok(false) => findings.push(record, Problem::Dangling { what }),
+            Err(offshoot_store::Error::Io { path, source, .. }) => {
+                self.unreadable(&path, source, findings)?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.depth == Depth::Full
     }
@@ -175,9 +194,8 @@ impl Check<'_> {
             findings.push(&path, Problem::Misplaced { says });
         }
         for digest in [record.manifest_digest, record.config_digest] {
-            if !self.store.directory.has_blob(digest)? {
-                findings.push(&path, Problem::Dangling { what: Subject::Blob(digest.to_string()) });
-            }
+            let what = Subject::Blob(digest.to_string());
+            self.needs(&path, what, self.store.directory.has_blob(digest), findings)?;
         }
         // Its packs may have been collected: it is fetched again then.
         Ok(())
@@ -190,10 +208,9 @@ impl Check<'_> {
         if record.name.entry() != *name {
             findings.push(&path, Problem::Misplaced { says: record.name.to_string() });
         }
-        if !self.store.directory.contains(Area::Templates, &record.id.entry())? {
-            findings.push(&path, Problem::Dangling { what: Subject::Template(record.id.to_string()) });
-        }
-        Ok(())
+        let what = Subject::Template(record.id.to_string());
+        let is_there = self.store.directory.contains(Area::Templates, &record.id.entry());
+        self.needs(&path, what, is_there, findings)
     }
 
     fn kept_digest(&self, name: &EntryName, findings: &mut Findings) {

@@ -181,10 +181,9 @@ impl Check<'_> {
         if record.strategy == Strategy::Hardlink && !record.read_only {
             findings.push(&path, Problem::Contradiction("a hard link that may be written"));
         }
-        if !self.store.directory.contains(Area::Templates, &record.template.id.entry())? {
-            let what = Subject::Template(record.template.id.to_string());
-            findings.push(&path, Problem::Dangling { what });
-        }
+        let what = Subject::Template(record.template.id.to_string());
+        let is_there = self.store.directory.contains(Area::Templates, &record.template.id.entry());
+        self.needs(&path, what, is_there, findings)?;
         let clone = Clone { path: directory.join(record.format.file()), record };
         let expected = match (clone.record.format, clone.record.read_only) {
             (DiskFormat::Dir, _) => Expected::Tree,

@@ -1,10 +1,10 @@
 //! What cannot be read is no damage, and what cannot be written ends no look.
 
 use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 
-use offshoot::{BuildOptions, Problem, Quiet, Store, Subject};
+use offshoot::{BuildOptions, Mended, Outcome, Problem, PullOptions, Quiet, Store, Subject};
 use offshoot_testkit::{Filesystem, ScratchFilesystem, oracle};
 
 use crate::image::names;
@@ -100,7 +100,33 @@ fn a_store_that_cannot_be_written_is_looked_at() {
     assert!(report.findings.iter().any(|finding| finding.path == disk), "{:?}", report.findings);
     // What cannot be done is told of each thing, and the rest goes on.
     let mended = store.quarantine(&report, &Quiet).unwrap();
-    let left = |mended: &offshoot::Mended| matches!(mended.outcome, offshoot::Outcome::Left(_));
+    let left = |mended: &Mended| matches!(mended.outcome, Outcome::Left(_));
     assert!(!mended.is_empty() && mended.iter().all(left), "{mended:?}");
     assert!(disk.is_file());
+}
+
+/// Of what leads to itself it cannot be told whether it is there: that is said, and the rest is looked at.
+#[test]
+fn links_that_lead_nowhere_end_no_look() {
+    let all = everything();
+    let blob = all.store.path().join("blobs/sha256").join(&names(&all.store, "blobs/sha256")[0]);
+    let template = all.snapshot.parent().unwrap();
+    fs::remove_file(&blob).unwrap();
+    fs::rename(template, all._directory.path().join("aside")).unwrap();
+    for path in [blob.as_path(), template] {
+        symlink(path, path).unwrap();
+    }
+    flip(&all.imported, 8_000_000);
+    let report = verify(&all.store);
+    let mut found: Vec<_> =
+        report.findings.iter().map(|found| (found.problem.kind(), found.path.as_path())).collect();
+    found.sort();
+    let expected = [("kind", &*blob), ("kind", template), ("unreadable", &*blob), ("unreadable", template)];
+    assert!(expected.into_iter().all(|expected| found.contains(&expected)), "{found:?}");
+    assert!(found.iter().any(|(_, path)| *path == all.imported), "{found:?}");
+    let mended = all.store.repair(&report, &PullOptions::default(), &Quiet).unwrap();
+    let fetched = mended.iter().filter(|mended| matches!(mended.outcome, Outcome::FetchedAgain));
+    assert!(fetched.count() == 1 && blob.symlink_metadata().unwrap().is_file(), "{mended:?}");
+    let mended = all.store.quarantine(&verify(&all.store), &Quiet).unwrap();
+    assert!(mended.iter().any(|mended| mended.path == template && !template.is_symlink()), "{mended:?}");
 }

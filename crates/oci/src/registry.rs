@@ -6,6 +6,7 @@ mod blob;
 mod certificates;
 mod challenge;
 mod debug_names;
+mod discreet_watch;
 mod endpoint;
 mod host;
 mod hosts;

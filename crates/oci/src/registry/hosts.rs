@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use super::authentication::Authentication;
 use super::certificates::{HostCertificates, SystemAuthorities};
+use super::discreet_watch::DiscreetWatch;
 use super::endpoint::Endpoint;
 use super::hosts_file::{HostEntry, HostsFile, read_certificates};
 use super::network::{Network, Surroundings};
 use super::options::RegistryOptions;
 use super::proxy::ProxyRules;
 use super::repository::Repository;
-use super::told::{DiscreetWatch, Told};
+use super::told::Told;
 use super::url::Url;
 use super::watch::Notice;
 use crate::credentials::{Key, Keychain};

@@ -12,7 +12,6 @@ use ureq::http::header::AUTHORIZATION;
 
 use super::debug_names::names_in_debug;
 use super::undisguised::{origins as origins_of, undisguised};
-use super::watch::{Notice, Watch};
 use crate::Error;
 use crate::credentials::{Credentials, Secret};
 
@@ -227,30 +226,6 @@ fn whole_characters(text: &str, place: Range<usize>) -> Range<usize> {
     start..end
 }
 
-/// Whoever watches hears no secret either.
-pub(crate) struct DiscreetWatch {
-    pub(crate) inner: Arc<dyn Watch>,
-    pub(crate) told: Told,
-}
-
-impl Watch for DiscreetWatch {
-    fn cancelled(&self) -> bool {
-        self.inner.cancelled()
-    }
-
-    fn notice(&self, notice: &Notice) {
-        let mut notice = notice.clone();
-        if let Notice::Retry { problem, .. } | Notice::MirrorFailed { problem, .. } = &mut notice {
-            *problem = self.told.hide(problem);
-        }
-        self.inner.notice(&notice);
-    }
-
-    fn pause(&self, duration: std::time::Duration) {
-        self.inner.pause(duration);
-    }
-}
-
 impl fmt::Debug for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Told")
@@ -375,6 +350,29 @@ mod tests {
             assert_eq!(shown(&told(password), denied("v1", ": no")), Ok(()), "{password}");
             assert!(shown(&told(password), denied("v1", &format!(": no {password}"))).is_err(), "{password}");
         }
+    }
+
+    #[test]
+    fn what_only_fields_show_is_found() {
+        #[derive(Debug)]
+        struct Silent(#[expect(dead_code, reason = "shown")] &'static str);
+        impl fmt::Display for Silent {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("no")
+            }
+        }
+        impl std::error::Error for Silent {}
+        for (password, found) in [("hidden", true), ("silent", false)] {
+            let source = std::io::Error::other(Silent("it is hidden"));
+            let error = Error::Io { operation: "open", path: "x".into(), source };
+            assert_eq!(shown(&told(password), error).is_err(), found, "{password}");
+        }
+    }
+
+    #[test]
+    fn half_a_character_is_hidden_with_its_other_half() {
+        assert_eq!(told("%A9abcd").hide("xéabcd é"), "x… é");
+        assert_eq!(told("abcd%C3").hide("abcdé"), "…");
     }
 
     #[test]

@@ -168,8 +168,12 @@ mod tests {
                 };
             }
             prop_assert_eq!(undisguised(&disguised), undisguised(&text), "{}", disguised);
-            let without = disguised.replace(char::is_control, "");
-            prop_assert_eq!(undisguised(&without), undisguised(&text), "{}", without);
+            // Nor does anybody know of a backslash that a line ended with.
+            let controls: Vec<_> = disguised.match_indices(char::is_control).map(|(start, _)| start).collect();
+            if !controls.into_iter().any(|start| disguised[..start].ends_with('\\')) {
+                let without = disguised.replace(char::is_control, "");
+                prop_assert_eq!(undisguised(&without), undisguised(&text), "{}", without);
+            }
         }
 
         #[test]

@@ -39,6 +39,16 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
+#[cfg(test)]
+impl Arguments {
+    /// The program with the arguments of each command, which are set up only when it is built.
+    pub(crate) fn built() -> clap::Command {
+        let mut program = <Self as clap::CommandFactory>::command();
+        program.build();
+        program
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// For people and line-based tools
@@ -61,7 +71,7 @@ pub(crate) enum ProgressMode {
     None,
 }
 
-// Only the arguments of the command that is called are set up: the program starts a quarter faster. What is said of a struct of
+// Only the arguments of the command that is called are set up: the program starts faster. What is said of a struct of
 // arguments would take the place of what is said of the command, hence no documentation on these.
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]

@@ -172,20 +172,13 @@ Examples:
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory, Parser};
+    use clap::Parser;
 
     use crate::arguments::Arguments;
 
-    /// With the arguments of each command, which are set up only when it is built.
-    fn built() -> clap::Command {
-        let mut program = Arguments::command();
-        program.build();
-        program
-    }
-
     /// All that a person reads: the program's long help, and that of each command.
     fn helps() -> Vec<(String, String)> {
-        let mut program = built();
+        let mut program = Arguments::built();
         let mut helps = vec![(String::new(), program.render_long_help().to_string())];
         for command in program.get_subcommands_mut() {
             helps.push((command.get_name().to_owned(), command.render_long_help().to_string()));
@@ -215,7 +208,7 @@ mod tests {
 
     #[test]
     fn each_option_says_what_it_does() {
-        let program = built();
+        let program = Arguments::built();
         let mut count = 0;
         for command in program.get_subcommands().chain([&program]) {
             for argument in command.get_arguments() {

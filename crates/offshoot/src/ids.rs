@@ -5,7 +5,7 @@ use offshoot_store::{Digest, EntryName};
 use serde::{Deserialize, Serialize};
 
 /// The most bytes that a [`VmId`] or [`TemplateName`] has.
-const MAX_BYTES: usize = 128;
+pub(crate) const MAX_BYTES: usize = 128;
 
 /// Why a text is not a [`VmId`], [`TemplateName`] or [`TemplateId`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

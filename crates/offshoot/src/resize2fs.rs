@@ -104,7 +104,8 @@ mod tests {
                 "head -c 1000000 /dev/zero >&2 || exit 4; exit 3",
                 Some((ErrorKind::Unsupported, Some(3), kept)),
             ),
-            // Not SIGINT, which is ignored by whatever was started in the background.
+            // Whatever was started in the background ignores SIGINT, and a shell cannot change that.
+            ("exec env --default-signal=INT sh -c 'kill -INT $$'", Some((ErrorKind::Interrupted, None, 0))),
             ("kill -TERM $$", Some((ErrorKind::Interrupted, None, 0))),
             ("kill -KILL $$", Some((ErrorKind::Unsupported, None, 0))),
         ] {

@@ -10,9 +10,6 @@ const INTERVAL: u64 = 32 << 20;
 /// in small pieces, beside others, lies in as many places, and each clone of it has to take note of each.
 const INTERVAL_ON_BTRFS: u64 = 128 << 20;
 
-/// `statfs`'s name for btrfs, of `linux/magic.h`.
-const BTRFS_SUPER_MAGIC: rustix::fs::FsWord = 0x9123_683e;
-
 /// Has a large file written to disk while it is being made, so that the sync at its end finds little left to do.
 ///
 /// Whoever writes holds this and tells it of every write; [`run`](Self::run) is for a thread beside, which ends when
@@ -32,7 +29,7 @@ impl Writeback {
     /// What the writer of that file holds, and what [`run`](Self::run) waits on. Without `sync`, nothing is ever done.
     pub fn new(file: &File, sync: bool) -> (Self, Receiver<()>) {
         let (wake, receiver) = sync_channel(1);
-        let btrfs = rustix::fs::fstatfs(file).is_ok_and(|found| found.f_type == BTRFS_SUPER_MAGIC);
+        let btrfs = rustix::fs::fstatfs(file).is_ok_and(|found| found.f_type == nix::libc::BTRFS_SUPER_MAGIC);
         let interval = if btrfs { INTERVAL_ON_BTRFS } else { INTERVAL };
         (Self { wake: sync.then_some(wake), interval, unsynced: Cell::new(0) }, receiver)
     }

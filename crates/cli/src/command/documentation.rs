@@ -58,13 +58,6 @@ mod tests {
 
     use super::*;
 
-    /// With the arguments of each command, which are set up only when it is built.
-    fn built() -> clap::Command {
-        let mut program = Arguments::command();
-        program.build();
-        program
-    }
-
     /// The long options of a command, but for what is said for all of them.
     fn options(command: &clap::Command) -> Vec<&str> {
         let own = command.get_arguments().filter(|argument| !argument.is_global_set());
@@ -78,7 +71,7 @@ mod tests {
         let page = |name: &str| std::fs::read_to_string(directory.path().join(name)).unwrap();
         let program = page("offshoot.1");
         let (mut with_notes, mut count) = (0, 0);
-        for command in built().get_subcommands().filter(|command| command.get_name() != "help") {
+        for command in Arguments::built().get_subcommands().filter(|command| command.get_name() != "help") {
             let name = command.get_name();
             let of_command = page(&format!("offshoot-{name}.1"));
             assert!(program.contains(&format!("offshoot\\-{name}(1)")), "{name}");
@@ -104,7 +97,7 @@ mod tests {
             let script = script(*shell);
             let before = if *shell == clap_complete::Shell::Fish { "-l " } else { "--" };
             let mut count = 0;
-            for option in built().get_subcommands().flat_map(options) {
+            for option in Arguments::built().get_subcommands().flat_map(options) {
                 assert!(script.contains(&format!("{before}{option}")), "{shell}: {option}");
                 count += 1;
             }

@@ -86,7 +86,7 @@ fn what_resize2fs_says_is_in_the_error() {
 fn an_interrupted_resize2fs_is_an_interrupt() {
     let Some(small) = foreign() else { return };
     small.store.run(&["clone", "foreign", "vm"]);
-    let interrupted = script(&small, "kill -TERM $$");
+    let interrupted = script(&small, "exec env --default-signal=INT sh -c 'kill -INT $$'");
     for arguments in COMMANDS {
         let (message, code) = small.store.fails(&[arguments, &["--resize2fs", text(&interrupted)]].concat());
         assert_eq!(code, 130, "{message}");

@@ -262,7 +262,7 @@ fn the_document_counts_them() {
     assert_eq!(TESTED, Family::ALL);
     let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/threat-model.md");
     let document = fs::read_to_string(document).unwrap();
-    let (mut all, mut names, mut sources) = (0, BTreeSet::new(), BTreeSet::new());
+    let (mut all, mut runs, mut names, mut sources) = (0, 0, BTreeSet::new(), BTreeSet::new());
     for family in Family::ALL {
         let cases = family.cases("/victim");
         let refused = |verdict: &Verdict| matches!(verdict, Verdict::Refused { .. });
@@ -270,10 +270,18 @@ fn the_document_counts_them() {
         let row = format!("| {} | {} | {made} | {} |", family.name(), cases.len(), cases.len() - made);
         assert!(document.contains(&row), "docs/threat-model.md has no row {row}");
         all += cases.len();
+        // In the long form.
+        let by = |case: &Case| if case.only_in_soak { 1 } else { case.sources().len() };
+        runs +=
+            cases.iter().map(|case| by(case) * case.outcome.verdicts().into_iter().count()).sum::<usize>();
         sources.extend(cases.iter().flat_map(Case::sources));
         names.extend(cases.into_iter().map(|case| (family, case.name)));
     }
     assert_eq!(names.len(), all, "each case has a name of its own");
     assert!(all >= 150 && sources.len() == 11, "{all} cases from {sources:?}");
     assert!(document.contains(&format!("{all} cases")), "docs/threat-model.md does not say {all} cases");
+    let reliability = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reliability.md");
+    let reliability = fs::read_to_string(reliability).unwrap();
+    let figures = [format!("| {all} | 0 |"), format!("| {},{:03} | 0 |", runs / 1000, runs % 1000)];
+    assert!(figures.iter().all(|figure| reliability.contains(figure)), "{figures:?}");
 }

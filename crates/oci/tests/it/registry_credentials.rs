@@ -103,14 +103,7 @@ fn entries_in_all_their_forms() {
 #[test]
 fn identity_and_registry_tokens_of_files() {
     let home = Home::new();
-    let identity = Some("identity-1".to_owned());
-    home.fixture.registry.auth(Auth::Bearer {
-        user: None,
-        identity,
-        realm: None,
-        expires_in: None,
-        field: "token",
-    });
+    home.fixture.registry.auth(Auth::tokens_by("identity-1"));
     home.write(
         "docker/config.json",
         &json!({"auths": {"HOST": {"auth": "YWxpY2U6", "identitytoken": "identity-1"}}}),
@@ -156,14 +149,7 @@ fn helpers() {
     assert_eq!(home.asked(), "");
     // An identity token.
     home.helper("token", r#"echo '{"Username":"<token>","Secret":"identity-1"}'"#);
-    let identity = Some("identity-1".to_owned());
-    home.fixture.registry.auth(Auth::Bearer {
-        user: None,
-        identity,
-        realm: None,
-        expires_in: None,
-        field: "token",
-    });
+    home.fixture.registry.auth(Auth::tokens_by("identity-1"));
     home.write("docker/config.json", &json!({"credsStore": "token"}));
     assert!(home.is_let_in());
 }

@@ -165,13 +165,7 @@ fn what_a_registry_was_told_does_not_come_back() {
     let identity = Credentials::IdentityToken { user: None, token: Secret::new(PASSWORD) };
     let encoded = STANDARD.encode(format!("{USER}:{PASSWORD}"));
     let form = escaped_for_url(PASSWORD);
-    let by_identity = Auth::Bearer {
-        user: None,
-        identity: Some(form.clone()),
-        realm: None,
-        expires_in: None,
-        field: "token",
-    };
+    let by_identity = Auth::tokens_by(&form);
     let basic = Auth::Basic(USER.into(), PASSWORD.into());
     let bearer = Auth::tokens_for(USER, PASSWORD);
     let mut told = 0;

@@ -112,14 +112,7 @@ fn login_with_tokens() {
     let wrong = Credentials::password(USER, "wrong");
     let error = login(&home.registry(), &wrong, &home.fixture.options).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Authentication);
-    let identity = Some("identity-1".to_owned());
-    home.fixture.registry.auth(Auth::Bearer {
-        user: None,
-        identity,
-        realm: None,
-        expires_in: None,
-        field: "token",
-    });
+    home.fixture.registry.auth(Auth::tokens_by("identity-1"));
     let token = Credentials::IdentityToken { user: Some(USER.into()), token: Secret::new("identity-1") };
     login(&home.registry(), &token, &home.fixture.options).unwrap();
     assert!(home.is_let_in());

@@ -51,7 +51,8 @@ impl Store {
     ///
     /// A template that clones stand on is replaced in one rename by one with the same bytes as it had at first: a VM that
     /// runs keeps the file it has open, and finds the good one when it starts again. What a clone that is a copy may
-    /// have copied of the damage, nobody can tell. Each thing is looked at again first: what others have made right meanwhile, or is gone, is not touched. What is not in the outcomes was left as it is.
+    /// have copied of the damage, nobody can tell. Each thing is looked at again first: what others have made right
+    /// meanwhile, or is gone, is not touched. What is not in the outcomes was left as it is.
     ///
     /// ```
     /// # use offshoot::*;

@@ -9,10 +9,7 @@ use offshoot_store::{Area, KeyLock};
 
 use super::check::Item;
 use super::{Depth, Finding, Subject};
-use crate::{Error, Progress, Store, VmId, records, volume};
-
-/// No VM's id is longer.
-const MAX_ID_BYTES: usize = 128;
+use crate::{Error, Progress, Store, VmId, ids, records, volume};
 
 impl Store {
     /// Moves a thing to quarantine that is still damaged, with the reason; where it is now.
@@ -59,7 +56,7 @@ impl Store {
         };
         let unknown = || Error::NotFound { what: "VM", name: name.clone() };
         // Of a record that cannot be read there is only its directory's name, which may be longer than what it stands for.
-        let vm: VmId = name.get(..MAX_ID_BYTES).unwrap_or(name.as_str()).parse().map_err(|_| unknown())?;
+        let vm: VmId = name.get(..ids::MAX_BYTES).unwrap_or(name.as_str()).parse().map_err(|_| unknown())?;
         let mut locked = Vec::new();
         for disk in [records::DISK, records::OVERLAY].map(|disk| directory.join(disk)) {
             if fs::symlink_metadata(&disk).is_ok_and(|metadata| metadata.is_file()) {

@@ -77,4 +77,10 @@ impl Auth {
         let user = Some((user.to_owned(), password.to_owned()));
         Self::Bearer { user, identity: None, realm: None, expires_in: Some(300), field: "access_token" }
     }
+
+    /// Tokens for who has this identity token.
+    pub fn tokens_by(identity: &str) -> Self {
+        let identity = Some(identity.to_owned());
+        Self::Bearer { user: None, identity, realm: None, expires_in: None, field: "token" }
+    }
 }

@@ -2,35 +2,64 @@
 
 use std::fs::{File, Metadata};
 use std::io;
+use std::ops::Deref;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use offshoot_ext4::Device;
 use offshoot_qcow2::{Access, Overlay};
-use offshoot_store::{Durability, lock_disk};
+use offshoot_store::{Durability, lock_disk, unlock_disk};
 
 use crate::{DiskFormat, Error, VmId};
+
+/// The open file of a disk, of which nobody who asks gets another until this is dropped, if it is somebody's disk.
+#[derive(Debug)]
+pub(crate) struct DiskFile {
+    file: File,
+    is_locked: bool,
+}
+
+impl Deref for DiskFile {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.file
+    }
+}
+
+/// What nobody else sees.
+impl From<File> for DiskFile {
+    fn from(file: File) -> Self {
+        Self { file, is_locked: false }
+    }
+}
+
+impl Drop for DiskFile {
+    fn drop(&mut self) {
+        if self.is_locked {
+            // A child that is being started has a copy of the handle, and would hold the lock though this is closed.
+            unlock_disk(&self.file);
+        }
+    }
+}
 
 /// A disk as its VM sees it, to be read and written.
 #[derive(Debug)]
 pub(crate) enum Volume {
-    Raw(File),
-    Overlay {
-        opened: Box<Overlay>,
-        /// The same file, locked for as long as it is open.
-        _locked: File,
-    },
+    Raw(DiskFile),
+    Overlay { opened: Box<Overlay>, _file: DiskFile },
 }
 
 impl Volume {
     /// `backing` is what an overlay stands on: told by us, never followed from its header.
     pub(crate) fn open(
-        file: File,
+        file: impl Into<DiskFile>,
         path: &Path,
         format: DiskFormat,
         backing: &Path,
         durability: Durability,
     ) -> Result<Self, Error> {
+        let file = file.into();
         let access = match durability {
             Durability::Durable => Access::WriteDurably,
             Durability::Ephemeral => Access::Write,
@@ -39,7 +68,7 @@ impl Volume {
             DiskFormat::Raw | DiskFormat::Dir => Self::Raw(file),
             DiskFormat::Qcow2 => {
                 let opened = Overlay::open(path, backing, access).map_err(overlay(path))?;
-                Self::Overlay { opened: Box::new(opened), _locked: file }
+                Self::Overlay { opened: Box::new(opened), _file: file }
             }
         })
     }
@@ -69,14 +98,14 @@ impl Device for Volume {
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         match self {
-            Self::Raw(file) => Device::read_at(file, offset, buffer),
+            Self::Raw(file) => Device::read_at(&**file, offset, buffer),
             Self::Overlay { opened, .. } => opened.read_at(offset, buffer).map_err(io::Error::other),
         }
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         match self {
-            Self::Raw(file) => Device::write_at(file, offset, bytes),
+            Self::Raw(file) => Device::write_at(&**file, offset, bytes),
             Self::Overlay { opened, .. } => opened.write_at(offset, bytes).map_err(io::Error::other),
         }
     }
@@ -96,11 +125,11 @@ impl Device for Volume {
     }
 }
 
-/// A VM's disk, for writing, which nobody else has open as far as can be told; nobody who asks gets it until it is closed.
-pub(crate) fn open_unused(vm: &VmId, path: &Path) -> Result<File, Error> {
+/// A VM's disk, for writing, which nobody else has open as far as can be told; nobody who asks gets it until this is dropped.
+pub(crate) fn open_unused(vm: &VmId, path: &Path) -> Result<DiskFile, Error> {
     let file = File::options().read(true).write(true).open(path).map_err(Error::io("open", path))?;
     if lock_disk(&file).map_err(Error::io("lock", path))? {
-        Ok(file)
+        Ok(DiskFile { file, is_locked: true })
     } else {
         Err(Error::InUse { vm: vm.clone(), path: path.to_owned() })
     }
@@ -108,7 +137,7 @@ pub(crate) fn open_unused(vm: &VmId, path: &Path) -> Result<File, Error> {
 
 /// The same for a disk that may be missing, or that its mode protects from being written and so from being in use; what is
 /// no file is nobody's disk, and a hard link to a template, which nobody writes to, is not this VM's to lock.
-pub(crate) fn lock_unused(vm: &VmId, path: &Path) -> Result<Option<File>, Error> {
+pub(crate) fn lock_unused(vm: &VmId, path: &Path) -> Result<Option<DiskFile>, Error> {
     let is_template = |metadata: &Metadata| metadata.nlink() > 1 && metadata.mode() & 0o222 == 0;
     if path.symlink_metadata().is_ok_and(|metadata| !metadata.is_file() || is_template(&metadata)) {
         return Ok(None);
@@ -140,6 +169,7 @@ pub(crate) fn overlay(path: &Path) -> impl FnOnce(offshoot_qcow2::Error) -> Erro
 
 #[cfg(test)]
 mod tests {
+    use super::Volume;
     use crate::{BuildOptions, CloneOptions, Error, Quiet, Store, Strategy, VmId};
 
     #[test]
@@ -156,8 +186,13 @@ mod tests {
             // Others may look at it, and close it again.
             store.usage().unwrap();
             assert!(matches!(store.release(&vm), Err(Error::InUse { .. })), "{strategy}");
+            // As a child of another thread that is being started has.
+            let copies = match &opened {
+                Volume::Raw(file) | Volume::Overlay { _file: file, .. } => file.try_clone().unwrap(),
+            };
             drop(opened);
             store.release(&vm).unwrap();
+            drop(copies);
         }
     }
 }

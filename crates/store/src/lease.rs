@@ -1,4 +1,4 @@
-use std::fs::{self, File, Metadata};
+use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
-use crate::lock::{flock, is_at, is_same, open_lock};
+use crate::lock::{Locked, is_at, is_same, open_lock};
 use crate::{Area, Digest, EntryName, Error, Staging, StoreDir};
 
 /// How often a use is noted, in seconds.
@@ -24,7 +24,7 @@ const MAX_LOOKS: usize = 10;
 /// ever names what is gone.
 #[derive(Debug)]
 pub struct Lease {
-    file: File,
+    file: Locked,
     /// When its last use was noted, in seconds since the epoch.
     used_at: AtomicU64,
 }
@@ -34,7 +34,7 @@ impl Lease {
     pub(crate) fn on(path: &Path) -> Result<Option<Self>, Error> {
         loop {
             let Some(file) = open_lock(path)? else { return Ok(None) };
-            flock(&file, FlockOperation::LockShared, path)?;
+            let Some(file) = Locked::new(file, FlockOperation::LockShared, path)? else { continue };
             let metadata = file.metadata().map_err(Error::io("look at", path))?;
             // It may have gone between the two, and another may have taken its place.
             if is_same(&metadata, path)? {
@@ -61,7 +61,7 @@ impl Lease {
 #[derive(Debug)]
 pub struct Claim {
     path: PathBuf,
-    file: File,
+    file: Locked,
     used_at: SystemTime,
 }
 
@@ -79,13 +79,15 @@ pub enum Claimed {
 impl Claim {
     fn on(path: PathBuf, after_others: bool) -> Result<Claimed, Error> {
         let Some(file) = open_lock(&path)? else { return Ok(Claimed::Gone) };
-        if after_others {
+        let exclusive = FlockOperation::NonBlockingLockExclusive;
+        let locked = if after_others {
             // Granted when those who have claims are done, and they get no other until it is made exclusive.
-            flock(&file, FlockOperation::LockShared, &path)?;
-        }
-        if !flock(&file, FlockOperation::NonBlockingLockExclusive, &path)? {
-            return Ok(Claimed::InUse);
-        }
+            let shared = Locked::new(file, FlockOperation::LockShared, &path)?;
+            shared.map(|shared| shared.instead(exclusive, &path)).transpose()?.flatten()
+        } else {
+            Locked::new(file, exclusive, &path)?
+        };
+        let Some(file) = locked else { return Ok(Claimed::InUse) };
         let metadata = file.metadata().map_err(Error::io("look at", &path))?;
         if !is_same(&metadata, &path)? {
             return Ok(Claimed::Gone);

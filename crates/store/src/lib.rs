@@ -49,7 +49,7 @@ pub use error::Error;
 pub use extents::same_blocks;
 pub use lease::{Claim, Claimed, Lease};
 pub use leftovers::{Leftover, LeftoverKind};
-pub use lock::{KeyLock, lock_disk};
+pub use lock::{KeyLock, lock_disk, unlock_disk};
 pub use new_directory::NewDirectory;
 pub use owner::{OwnerId, OwnerIdError, SessionId};
 pub use part::{Content, Part};

@@ -1,5 +1,5 @@
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FlockOperation;
 
 use crate::durable::{self, Durability};
-use crate::lock::{flock, is_at, open_lock};
+use crate::lock::{self, Locked, open_lock};
 use crate::{Error, new_private_directory, remove_tree, staging};
 
 /// A directory outside the store that comes into being whole, or not at all.
@@ -19,7 +19,7 @@ use crate::{Error, new_private_directory, remove_tree, staging};
 pub struct NewDirectory {
     container: PathBuf,
     target: PathBuf,
-    _lock: File,
+    _lock: Locked,
 }
 
 impl NewDirectory {
@@ -94,10 +94,9 @@ fn remove_left(directory: &Path, prefix: &OsStr) {
 }
 
 /// The lock on a directory; `None` where somebody has it, or it is gone.
-fn locked(path: &Path) -> Result<Option<File>, Error> {
+fn locked(path: &Path) -> Result<Option<Locked>, Error> {
     let Some(file) = open_lock(path)? else { return Ok(None) };
-    let ours = flock(&file, FlockOperation::NonBlockingLockExclusive, path)? && is_at(&file, path)?;
-    Ok(ours.then_some(file))
+    lock::at(Locked::new(file, FlockOperation::NonBlockingLockExclusive, path)?, path)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, StoreDir, lock, new_private_file, reserve, staging};
+use crate::lock::{self, Locked};
+use crate::{Error, StoreDir, new_private_file, reserve, staging};
 
 pub(crate) const OWNERS: &str = "owners";
 
@@ -100,7 +101,7 @@ impl fmt::Display for OwnerId {
 pub(crate) struct Owner {
     id: OwnerId,
     path: PathBuf,
-    _file: File,
+    _locked: Locked,
     next: AtomicU64,
 }
 
@@ -110,11 +111,11 @@ impl Owner {
             let id = OwnerId(staging::unique());
             let path = root.join(OWNERS).join(&id.0);
             let file = reserve::with(root, || new_private_file(&path)).map_err(Error::io("create", &path))?;
-            lock::flock(&file, FlockOperation::LockExclusive, &path)?;
+            let locked = Locked::new(file, FlockOperation::LockExclusive, &path)?;
             // Between the two, a collection may have taken it for a dead one's.
-            if lock::is_at(&file, &path)? {
+            if let Some(locked) = lock::at(locked, &path)? {
                 reserve::keep(root);
-                return Ok(Self { id, path, _file: file, next: AtomicU64::new(0) });
+                return Ok(Self { id, path, _locked: locked, next: AtomicU64::new(0) });
             }
         }
     }

@@ -98,6 +98,8 @@ impl Drop for Partial {
             // While still holding the lock, so that nobody has just begun with it.
             let _ = fs::remove_file(&self.path);
         }
+        // A child that is being started has a copy of the handle, which would hold it.
+        let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
     }
 }
 

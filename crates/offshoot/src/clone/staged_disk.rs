@@ -159,7 +159,7 @@ impl Store {
             return Err(Error::NoReflink { path });
         }
         if let Some(uuid) = request.uuid {
-            growth::set_uuid(&Volume::Raw(emitted.file), &path, uuid)?;
+            growth::set_uuid(&Volume::Raw(emitted.file.into()), &path, uuid)?;
         }
         Ok(StagedDisk {
             format: DiskFormat::Raw,

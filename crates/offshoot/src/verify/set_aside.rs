@@ -1,6 +1,6 @@
 //! What is damaged is moved out of the way, and nothing else is.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,8 @@ use offshoot_store::{Area, KeyLock};
 
 use super::check::Item;
 use super::{Depth, Finding, Subject};
-use crate::{Error, Progress, Store, VmId, ids, records, volume};
+use crate::volume::{self, DiskFile};
+use crate::{Error, Progress, Store, VmId, ids, records};
 
 impl Store {
     /// Moves a thing to quarantine that is still damaged, with the reason; where it is now.
@@ -50,7 +51,7 @@ impl Store {
     }
 
     /// The disks of a VM that is not running, as far as can be told; nobody who asks gets them until they are closed.
-    fn lock_disks(&self, finding: &Finding, directory: &Path) -> Result<Vec<File>, Error> {
+    fn lock_disks(&self, finding: &Finding, directory: &Path) -> Result<Vec<DiskFile>, Error> {
         let (Item::Entry(Area::Clones, _), Subject::Clone(name)) = (&finding.item, &finding.subject) else {
             return Ok(Vec::new());
         };

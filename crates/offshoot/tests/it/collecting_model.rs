@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
 
 use offshoot::{
     BuildOptions, CloneGuard, CloneOptions, CloneRecord, DiskSize, Error, ErrorKind, ImageName, ImageRecord,
@@ -201,6 +203,17 @@ fn what_stays_is_what_a_model_says() {
         println!("seed {seed}");
         run(seed);
     }
+}
+
+/// Between its fork and its exec, a child has a copy of every lock's file.
+#[test]
+fn children_that_are_being_started_hold_nothing() {
+    thread::scope(|scope| {
+        let runs = scope.spawn(|| (0..5).for_each(run));
+        while !runs.is_finished() {
+            assert!(Command::new("true").status().unwrap().success());
+        }
+    });
 }
 
 /// Clones, or a lease, are what refuses a removal, and nothing else.

@@ -45,7 +45,7 @@ pub fn ext4_disk(input: &[u8]) {
     let Ok((disk, deed)) = case(&mut unstructured) else { return };
     let before = inspect(&disk);
     let judged = judge::asked(input, JUDGED) && before.is_ok() && oracle::available(&["e2fsck"]);
-    let was_whole = judged && judge::e2fsck(&disk).is_ok();
+    let was_whole = judged && seal::attributes_are_inside(&disk) && judge::e2fsck(&disk).is_ok();
     let structure = check_structure(&disk);
     assert!(!was_whole || structure.is_ok(), "e2fsck finds nothing, but: {structure:?}");
     let done = match &deed {

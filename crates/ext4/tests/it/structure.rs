@@ -181,3 +181,29 @@ fn what_does_not_fit_together_is_found() {
         }
     }
 }
+
+/// A kernel takes neither: for the first it does not mount the filesystem, for the second it does not grow it.
+#[test]
+fn attributes_of_inodes_that_have_no_names_are_looked_at_too() {
+    if !oracle::available(&["debugfs", "e2fsck"]) {
+        return;
+    }
+    let (tree, packs) = sample();
+    let image = Image::new(&tree, &packs, &exact(300 << 20)).unwrap();
+    for inode in ["<8>", "<7>"] {
+        let mut debugfs = oracle::command("debugfs");
+        let request = format!("set_inode_field {inode} file_acl 9999999");
+        oracle::run(debugfs.args(["-w", "-R", &request]).arg(image.path()));
+        oracle::run(oracle::command("e2fsck").arg("-fn").arg(image.path()));
+        match check_structure(&open(&image.path())) {
+            Err(InspectError::Damaged { part }) => assert_eq!(part, "where a file's blocks are", "{inode}"),
+            other => panic!("{inode}: {other:?}"),
+        }
+        oracle::run(
+            oracle::command("debugfs")
+                .args(["-w", "-R", &format!("set_inode_field {inode} file_acl 0")])
+                .arg(image.path()),
+        );
+        check_structure(&open(&image.path())).unwrap();
+    }
+}

@@ -142,6 +142,18 @@ pub(super) fn backup_agrees(disk: &SparseDisk) -> bool {
     start >= u64::from(blocks) || backup == blocks
 }
 
+/// Whether the blocks of attributes of the inodes that are changed here, which have no names, lie in the filesystem: of
+/// those e2fsck says nothing, though a kernel does not take them.
+pub(super) fn attributes_are_inside(disk: &SparseDisk) -> bool {
+    let places = Places::of(disk);
+    let is_wide = u32_at(disk, 0x60) & SIXTY_FOUR_BIT != 0;
+    [7, 8].into_iter().all(|number| {
+        let low = u32::from_le_bytes(disk.bytes(places.offset(&Place::Inode(number, 0x68))));
+        let high = u16::from_le_bytes(disk.bytes(places.offset(&Place::Inode(number, 0x76))));
+        low < u32_at(disk, 0x4) && !(is_wide && high != 0)
+    })
+}
+
 fn u32_at(disk: &SparseDisk, at: u64) -> u32 {
     u32::from_le_bytes(disk.bytes(SUPERBLOCK + at))
 }

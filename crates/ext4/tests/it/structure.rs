@@ -9,6 +9,10 @@ use offshoot_testkit::{LoopMount, oracle, scratch_directory};
 use crate::grow_sizes::{open, sample};
 use crate::image::{Image, exact};
 
+fn debugfs(image: &Image, request: &str) {
+    oracle::run(oracle::command("debugfs").args(["-w", "-R", request]).arg(image.path()));
+}
+
 fn flip(file: &File, offset: u64) {
     let mut byte = [0];
     file.read_exact_at(&mut byte, offset).unwrap();
@@ -141,10 +145,7 @@ fn what_does_not_fit_together_is_found() {
     }
     let (tree, packs) = sample();
     let image = Image::new(&tree, &packs, &exact(300 << 20)).unwrap();
-    let debugfs = |request: &str| {
-        let mut debugfs = oracle::command("debugfs");
-        oracle::run(debugfs.args(["-w", "-R", request]).arg(image.path()))
-    };
+    let debugfs = |request: &str| debugfs(&image, request);
     let path = image.path();
     let directory = scratch_directory();
     let file = directory.path().join("file");
@@ -191,19 +192,13 @@ fn attributes_of_inodes_that_have_no_names_are_looked_at_too() {
     let (tree, packs) = sample();
     let image = Image::new(&tree, &packs, &exact(300 << 20)).unwrap();
     for inode in ["<8>", "<7>"] {
-        let mut debugfs = oracle::command("debugfs");
-        let request = format!("set_inode_field {inode} file_acl 9999999");
-        oracle::run(debugfs.args(["-w", "-R", &request]).arg(image.path()));
+        debugfs(&image, &format!("set_inode_field {inode} file_acl 9999999"));
         oracle::run(oracle::command("e2fsck").arg("-fn").arg(image.path()));
         match check_structure(&open(&image.path())) {
             Err(InspectError::Damaged { part }) => assert_eq!(part, "where a file's blocks are", "{inode}"),
             other => panic!("{inode}: {other:?}"),
         }
-        oracle::run(
-            oracle::command("debugfs")
-                .args(["-w", "-R", &format!("set_inode_field {inode} file_acl 0")])
-                .arg(image.path()),
-        );
+        debugfs(&image, &format!("set_inode_field {inode} file_acl 0"));
         check_structure(&open(&image.path())).unwrap();
     }
 }

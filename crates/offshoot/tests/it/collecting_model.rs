@@ -79,6 +79,7 @@ fn image(directory: &std::path::Path, dice: &mut Dice) -> ImageName {
 }
 
 fn run(seed: u64) {
+    println!("seed {seed}");
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(&directory.path().join("store")).unwrap();
     let mut dice = Dice(seed);
@@ -200,7 +201,6 @@ fn check(store: &Store, model: &mut Model, held: &[Template]) {
 fn what_stays_is_what_a_model_says() {
     let seeds = if soak() { 300 } else { 5 };
     for seed in 0..seeds {
-        println!("seed {seed}");
         run(seed);
     }
 }
